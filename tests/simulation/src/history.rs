@@ -143,6 +143,16 @@ impl History {
         puts.find(|put| put.version() == Some(version))
     }
 
+    /// Whether this version was acknowledged on just these nodes.
+    #[must_use]
+    pub fn was_acknowledged_on(&self, key: &Key, version: Version, nodes: &[NodeId]) -> bool {
+        let put = self.put_as(key, version);
+        put.is_some_and(|put| match &put.told {
+            Observation::Acknowledged { holders, .. } => holders == nodes,
+            Observation::Refused | Observation::Nothing => false,
+        })
+    }
+
     /// Whether an acknowledged deletion may have come after the write that was acknowledged as this version: the
     /// write had not ended when the deletion began.
     #[must_use]

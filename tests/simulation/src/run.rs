@@ -627,6 +627,7 @@ impl Run {
             lost: self.world.disks.lost(),
             buried: self.world.disks.buried(),
             lost_replicas: self.world.disks.lost_replicas(),
+            liar: self.world.liar(),
             untrusted: self.world.disks.untrusted(),
         }
     }

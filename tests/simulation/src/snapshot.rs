@@ -79,7 +79,9 @@ pub struct Snapshot {
     pub buried: BTreeMap<Key, Version>,
     /// The replicas that the lost nodes held when they were lost.
     pub lost_replicas: Vec<(NodeId, Arc<Record>)>,
-    /// The node that confirmed what it did not do. What it holds counts; what others were told of it does not.
+    /// The member that lied.
+    pub liar: Option<NodeId>,
+    /// The same member, if it confirmed what it did not do. What it holds counts; what others were told of it does not.
     pub untrusted: Option<NodeId>,
 }
 
@@ -113,6 +115,15 @@ impl Snapshot {
         let excused = self.lost.iter().copied().chain(self.untrusted).collect();
         let (key, lost) = (&record.key, &self.lost_replicas);
         history.may_be_overtaken_by_what_is_lost(key, record.digest, &excused, lost)
+    }
+
+    /// Whether any node has a copy of this version under a record that names the untrusted node alone. An honest node
+    /// moved the only replica there, and keeps at most a cached copy.
+    #[must_use]
+    pub fn was_moved_to_untrusted(&self, key: &Key, version: Version) -> bool {
+        let held = self.nodes.iter().filter_map(|node| node.held.get(key));
+        let mut records = held.map(|held| &held.holding.record);
+        records.any(|record| record.version == version && self.rests_on_untrusted(record))
     }
 
     /// The greatest record of this file that any node holds as a replica.

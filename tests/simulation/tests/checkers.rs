@@ -118,6 +118,7 @@ fn good() -> (History, Snapshot) {
         lost: BTreeSet::new(),
         buried: BTreeMap::new(),
         lost_replicas: Vec::new(),
+        liar: None,
         untrusted: None,
     };
     (history, snapshot)
@@ -493,6 +494,48 @@ fn what_only_an_untrusted_node_confirmed_was_never_promised() {
         world.untrusted = Some(id(2));
         world.nodes.iter_mut().for_each(|node| node.held.clear());
     });
+}
+
+#[test]
+fn the_only_replica_that_was_moved_to_an_untrusted_node_need_not_be_there() {
+    let moved = |untrusted: Option<u128>, to: &[u128]| {
+        found(ALWAYS, |_, world| {
+            world.untrusted = untrusted.map(id);
+            world.nodes[1].held.clear();
+            world.nodes[1].usage.replicas = 0;
+            let mut cached = held(record(5, NEW, to), NEW);
+            cached.holding.role = Role::Cached;
+            world.nodes[0].held.insert(key(), cached);
+            let usage = &mut world.nodes[0].usage;
+            (usage.replicas, usage.cached) = (0, NEW.len() as u64);
+        })
+    };
+    assert_eq!(moved(Some(2), &[2]), "");
+    for (untrusted, to) in [(None, &[2][..]), (Some(2), &[3]), (Some(2), &[2, 3])] {
+        assert!(moved(untrusted, to).contains("no replica is left"));
+    }
+}
+
+#[test]
+fn what_only_a_liar_holds_it_may_describe_as_it_likes() {
+    let described = |liar: Option<u128>, holders: &[u128]| {
+        found(Expect::EVERYTHING, |history, world| {
+            let told = Observation::Acknowledged {
+                version: version(5),
+                holders: holders.iter().map(|holder| id(*holder)).collect(),
+            };
+            history.puts.entry(2).and_modify(|put| put.told = told);
+            world.liar = liar.map(id);
+            let mut other = record(5, NEW, &[1]);
+            other.layout.counter += 1;
+            other.content_type = "text/html".into();
+            world.nodes[0].held.insert(key(), held(other, NEW));
+        })
+    };
+    assert_eq!(described(Some(2), &[2]), "");
+    for (liar, holders) in [(None, &[2][..]), (Some(2), &[1]), (Some(2), &[1, 2])] {
+        assert!(described(liar, holders).contains("others as"));
+    }
 }
 
 #[test]

@@ -67,6 +67,11 @@ fn what_a_member_says_in_any_message_costs_no_copy_and_hides_nothing() {
     check([LIARS_FROM + 1_600_382]);
     // An answer to a deletion named another file, which was deleted instead.
     check([LIARS_FROM + 1_600_952]);
+    // A node that had restarted did not serve its replica, because the only other holder claimed a version without
+    // content.
+    check([LIARS_FROM + 2_020_031]);
+    // The only replica was moved to a liar, and the only holder of a file described it otherwise than it was written.
+    check([LIARS_FROM + 2_030_090, LIARS_FROM + 2_030_122]);
 }
 
 /// Seeds that once failed, each with the error that it revealed.

@@ -54,6 +54,8 @@ impl SimulatedNetwork<'_> {
                         |found| self.event_of(&found.holding),
                     )
                 }
+                // What a simulated node says it has, it has.
+                Step::Do(Action::Show(_)) => Event::Shown(true),
                 Step::Do(Action::Forget(version)) => {
                     let key = &self.files[file as usize].key;
                     self.sites[node as usize].core.disprove(key, version);

@@ -33,6 +33,8 @@ pub enum Action {
         /// The version.
         floor: Option<Version>,
     },
+    /// Have the nodes that were found show content of this record: [`Event::Shown`].
+    Show(Arc<Record>),
     /// Forget what was heard of versions that no node has, up to this one: [`Event::Done`].
     Forget(Version),
 }
@@ -57,6 +59,8 @@ pub enum Event {
     },
     /// There is none.
     Missed(Missed),
+    /// Whether one of the nodes that were found has the content.
+    Shown(bool),
 }
 
 /// What a node has of a file, and what that is worth.
@@ -115,6 +119,8 @@ pub struct Read {
     /// A cached copy is served for so long after a replica confirmed it.
     revalidate_after_ms: u64,
     searches_left: u32,
+    /// The replica of this node than which another node knows a newer version.
+    overwritten: Option<Holding>,
     doing: Doing,
 }
 
@@ -125,6 +131,12 @@ enum Doing {
     Verifying,
     ConfirmingOwn(Holding),
     Searching,
+    /// A node shows that it has the newer version, in a copy that was known to be the newest so long ago.
+    Showing {
+        record: Arc<Record>,
+        role: Role,
+        validated_age_ms: u64,
+    },
     /// The copy found was known to be the newest so long ago.
     ConfirmingFound(u64),
     Ending(Reading),
@@ -138,6 +150,7 @@ impl Read {
             consistency,
             revalidate_after_ms,
             searches_left: SEARCHES_MAX,
+            overwritten: None,
             doing: Doing::Beginning,
         }
     }
@@ -163,6 +176,17 @@ impl Read {
                     validated_age_ms,
                 },
             ) => self.found(record, role, validated_age_ms),
+            (
+                Doing::Showing {
+                    record,
+                    role,
+                    validated_age_ms,
+                },
+                Event::Shown(is_shown),
+            ) => match self.overwritten.take() {
+                Some(own) if !is_shown => self.not_shown(own),
+                _ => self.found(record, role, validated_age_ms),
+            },
             (Doing::Searching, Event::Missed(missed)) => self.missed(&missed),
             (Doing::ConfirmingFound(age_ms), Event::Confirmed(word)) => {
                 self.found_confirmed(age_ms, word)
@@ -215,9 +239,23 @@ impl Read {
     fn own_confirmed(&mut self, holding: Holding, word: Word) -> Step {
         match self.staleness(word) {
             Ok(stale) => Step::End(Reading::Here { holding, stale }),
-            Err(Some(newer)) => self.search(Some(newer)),
+            Err(Some(newer)) => {
+                self.overwritten = Some(holding).filter(|own| own.role == Role::Replica);
+                self.search(Some(newer))
+            }
             Err(None) => Step::End(Reading::No(Unavailable::Unconfirmed)),
         }
+    }
+
+    /// The newer version is one that a node claims to have and can't send. It does not hide the replica here.
+    fn not_shown(&self, own: Holding) -> Step {
+        Step::End(match self.consistency {
+            Consistency::Usual => Reading::Here {
+                holding: own,
+                stale: true,
+            },
+            Consistency::Newest => Reading::No(Unavailable::Unconfirmed),
+        })
     }
 
     fn search(&mut self, floor: Option<Version>) -> Step {
@@ -230,6 +268,15 @@ impl Read {
 
     /// A replica counts as current without asking, a cached copy only if it was confirmed recently.
     fn found(&mut self, record: Arc<Record>, role: Role, validated_age_ms: u64) -> Step {
+        if self.overwritten.is_some() {
+            let show = Action::Show(Arc::clone(&record));
+            let showing = Doing::Showing {
+                record,
+                role,
+                validated_age_ms,
+            };
+            return self.then(showing, show);
+        }
         let is_replica = role == Role::Replica;
         let is_fresh = is_replica || validated_age_ms <= self.revalidate_after_ms;
         if is_fresh && self.consistency == Consistency::Usual {

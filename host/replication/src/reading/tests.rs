@@ -122,6 +122,39 @@ fn the_word_of_the_replicas_decides_about_the_own_copy() {
 }
 
 #[test]
+fn a_replica_is_not_hidden_by_a_newer_version_that_no_node_can_show() {
+    let found = || Event::Found {
+        record: record(6),
+        role: Role::Replica,
+        validated_age_ms: 0,
+    };
+    let newest = Step::End(Reading::Found {
+        stale: false,
+        validated_age_ms: Some(0),
+    });
+    for (consistency, shown, expected) in [
+        (Usual, true, newest),
+        (Usual, false, here(Role::Replica, true)),
+        (Newest, false, no(Unavailable::Unconfirmed)),
+    ] {
+        let has = local(LocalRead::Confirm(holding(Role::Replica)));
+        let (mut read, _) = look(consistency, has);
+        assert_eq!(read.step(Event::Confirmed(newer())), search(6));
+        assert_eq!(read.step(found()), Step::Do(Action::Show(record(6))));
+        let step = read.step(Event::Shown(shown));
+        assert_eq!(step, expected, "{consistency:?} {shown}");
+    }
+    // A cached copy is worth no more than the copies on other nodes.
+    let has = local(LocalRead::Confirm(holding(Role::Cached)));
+    let (mut read, _) = look(Usual, has);
+    assert_eq!(read.step(Event::Confirmed(newer())), search(6));
+    assert!(matches!(
+        read.step(found()),
+        Step::End(Reading::Found { .. })
+    ));
+}
+
+#[test]
 fn an_unverified_copy_is_verified_unless_nobody_could_know_better() {
     let unverified = || Local {
         is_unverified: true,

@@ -57,7 +57,8 @@ pub(super) fn nothing_is_invented(history: &History, snapshot: &Snapshot) -> Vec
 /// which it was acknowledged is lost.
 ///
 /// A node that confirms what it does not store counts for nothing: what was acknowledged on it alone was never
-/// promised, and beside it one other node is the only one that has the file.
+/// promised, and beside it one other node is the only one that has the file. If the only replica was moved to it, there
+/// may be none.
 pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for key in history.keys() {
@@ -84,7 +85,7 @@ pub(super) fn acknowledged_writes_survive(history: &History, snapshot: &Snapshot
         // The only node that remembered the deletion may be lost; the file is still gone.
         let is_deleted = !snapshot.lost.is_empty() && history.may_be_deleted_since(&key, version);
         match snapshot.greatest(&key) {
-            None if is_deleted => {}
+            None if is_deleted || snapshot.was_moved_to_untrusted(&key, version) => {}
             None => wrong.push(format!(
                 "{key} was acknowledged as {version} and no replica is left"
             )),

@@ -112,10 +112,12 @@ pub(super) fn have_their_factor(history: &History, snapshot: &Snapshot) -> Vec<S
 }
 
 /// The greatest record of a file that is held as a replica. None for a file that was overwritten by a write that
-/// only lost nodes had: it is kept and served, but no longer copied. None either if only an untrusted node has it.
+/// only lost nodes had: it is kept and served, but no longer copied. None either if only an untrusted node has it, or if
+/// a liar was the first to hold it alone: what it says of such a write is all that others can know of it.
 fn newest_of<'a>(history: &History, snapshot: &'a Snapshot, key: &Key) -> Option<&'a Record> {
     let newest = snapshot.greatest(key)?;
     let is_overtaken = snapshot.is_overtaken(history, newest);
     let is_promised = !snapshot.rests_on_untrusted(newest);
-    (is_promised && (newest.deleted || !is_overtaken)).then_some(newest)
+    let is_known = !history.was_acknowledged_on(key, newest.version, snapshot.liar.as_slice());
+    (is_promised && is_known && (newest.deleted || !is_overtaken)).then_some(newest)
 }

@@ -1,7 +1,6 @@
 //! `Origin`: where the content of a file that was located comes from.
 
 use dataverse_core::holdings::Holding;
-use dataverse_core::record::Record;
 use dataverse_core::search::{FoundHit, Peer};
 use dataverse_core::version::Millis;
 
@@ -23,13 +22,4 @@ pub(crate) struct Elsewhere {
     pub(in crate::driver) path: Vec<Peer>,
     /// When the first was last known to be the newest version; 0 if unknown.
     pub(in crate::driver) validated: Millis,
-}
-
-impl Elsewhere {
-    /// The nodes that have this content, in the order to ask them.
-    pub(in crate::driver) fn sources(&self, record: &Record) -> Vec<Peer> {
-        let same = |found: &&FoundHit| found.hit.record.is_same_write(record);
-        let hits = self.hits.iter().filter(same);
-        hits.map(|found| found.peer.clone()).collect()
-    }
 }

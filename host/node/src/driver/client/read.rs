@@ -80,6 +80,10 @@ impl Driver {
                     last_search = Some(report);
                     event
                 }
+                Action::Show(record) => {
+                    let hits = last_search.iter().flat_map(|report| &report.hits);
+                    Event::Shown(self.has_shown(sources(hits, &record), &record).await)
+                }
                 Action::Forget(version) => {
                     self.state.node().disprove(key, version);
                     Event::Done
@@ -289,7 +293,7 @@ impl Driver {
             }
             return Flow::here(self.shared(), holding, offset, end).await;
         }
-        let mut sources = elsewhere.sources(record);
+        let mut sources = sources(&elsewhere.hits, record);
         self.add_holders(&mut sources, record);
         let kept = self.relocate(record, &elsewhere, &sources).await;
         if let Some(holding) = self.held_now(record) {
@@ -394,6 +398,13 @@ fn greatest_below(report: &Report) -> &[FoundHit] {
         true => &report.below,
         false => &report.overtaken,
     }
+}
+
+/// The nodes that have the content of this record, in the order to ask them.
+fn sources<'a>(hits: impl IntoIterator<Item = &'a FoundHit>, record: &Record) -> Vec<Peer> {
+    let hits = hits.into_iter();
+    let same = hits.filter(|found| found.hit.record.is_same_write(record));
+    same.map(|found| found.peer.clone()).collect()
 }
 
 fn nearest(hits: &[FoundHit]) -> &FoundHit {

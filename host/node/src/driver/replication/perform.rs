@@ -132,7 +132,9 @@ impl Driver {
                 let record = &record;
                 join_all(offers.map(|peer| async move { self.offer(&peer, record).await })).await;
             }
-            Action::Show { record, by } => return Event::Shown(self.has_shown(by, &record).await),
+            Action::Show { record, by } => {
+                return Event::Shown(self.has_shown(self.peer_of(by), &record).await);
+            }
             Action::Tell { record, to } => {
                 let record = &record;
                 let told = to

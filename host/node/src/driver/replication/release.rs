@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use dataverse_core::floors::Heard;
-use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::limits::GROUP_BYTES;
 use dataverse_core::record::Record;
+use dataverse_core::search::Peer;
 use dataverse_replication::protocol::Release;
 use dataverse_replication::upkeep::Outcome;
 use dataverse_store::{Applied, Change, StoreError};
@@ -45,18 +45,20 @@ impl Driver {
         self.run(release, &mut Means::of(key)).await
     }
 
-    /// Whether this node has the content of the record: it sends a group of it that matches the digest.
-    pub(super) async fn has_shown(&self, id: NodeId, record: &Arc<Record>) -> bool {
-        let Some(peer) = self.peer_of(id) else {
-            return false;
-        };
-        if record.size == 0 {
-            return true;
+    /// Whether one of these nodes has the content of the record: it sends a group of it that matches the digest.
+    pub(in crate::driver) async fn has_shown(
+        &self,
+        nodes: impl IntoIterator<Item = Peer>,
+        record: &Arc<Record>,
+    ) -> bool {
+        let mut nodes = nodes.into_iter().peekable();
+        if nodes.peek().is_none() || record.size == 0 {
+            return nodes.peek().is_some();
         }
         // Another one for every version.
         let group = record.version.stamp.0 % record.size.div_ceil(GROUP_BYTES);
         let begin = group * GROUP_BYTES;
-        let mut groups = Groups::new(self.shared(), Arc::clone(record), [peer], begin, 1);
+        let mut groups = Groups::new(self.shared(), Arc::clone(record), nodes, begin, 1);
         let shown = tokio::time::timeout(self.settings.call_deadline, groups.next()).await;
         matches!(shown, Ok(Some(Ok(_))))
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use dataverse_core::backoff::Backoff;
 use dataverse_core::holdings::Total;
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -98,12 +99,45 @@ impl ReReplication {
     }
 }
 
-/// Everything a scan's result depends on: while it is the same, the result stays valid.
-#[derive(PartialEq, Eq, Default)]
+/// What decides which files need something.
+#[derive(Clone, PartialEq, Eq, Default)]
 struct Surroundings {
     gone: Vec<NodeId>,
-    candidates: Vec<NodeId>,
     draining: bool,
+}
+
+/// Decides when to scan again because other nodes may take copies than before. A member can bring that about as often
+/// as it likes. So these scans are further and further apart, until the candidates have stayed the same for a while.
+struct Rescans {
+    candidates: Vec<NodeId>,
+    pauses: Backoff,
+    not_before: Option<Instant>,
+}
+
+impl Default for Rescans {
+    fn default() -> Self {
+        Self {
+            candidates: Vec::new(),
+            pauses: Backoff::new(RESCAN_EVERY_MIN, SCAN_ANYWAY_EVERY),
+            not_before: None,
+        }
+    }
+}
+
+impl Rescans {
+    /// Whether to scan now that these are the candidates.
+    fn are_due(&mut self, candidates: Vec<NodeId>, now: Instant) -> bool {
+        let not_before = *self.not_before.get_or_insert(now);
+        if candidates == self.candidates || now < not_before {
+            return false;
+        }
+        if now >= not_before + SCAN_ANYWAY_EVERY {
+            self.pauses.reset();
+        }
+        self.candidates = candidates;
+        self.not_before = Some(now + self.pauses.next_pause());
+        true
+    }
 }
 
 impl Driver {
@@ -112,6 +146,7 @@ impl Driver {
     pub(in crate::driver) async fn keep_replicas(self: Arc<Self>) {
         let pause = (self.settings.repair_after / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
         let mut looked = None;
+        let mut rescans = Rescans::default();
         loop {
             let woken = self.still_runs(async {
                 tokio::select! {
@@ -122,7 +157,9 @@ impl Driver {
             });
             let Some(woken) = woken.await else { return };
             let surroundings = self.surroundings();
-            let has_changed = woken || self.has_changed(&surroundings);
+            let has_changed = woken
+                || self.is_scan_outdated()
+                || rescans.are_due(self.candidate_ids(), Instant::now());
             let is_due = looked.is_none_or(|looked: Instant| looked.elapsed() >= SCAN_ANYWAY_EVERY);
             let emptying = surroundings.draining && !self.rereplication.found_this_node_empty();
             let unfinished = self.rereplication.waiting().files > 0 || emptying;
@@ -155,14 +192,18 @@ impl Driver {
     }
 
     fn surroundings(&self) -> Surroundings {
-        let candidates = self.candidates(0).into_iter();
-        let mut candidates: Vec<NodeId> = candidates.map(|candidate| candidate.id).collect();
-        candidates.sort_unstable();
         Surroundings {
             gone: self.liveness().long_gone(),
-            candidates,
             draining: self.lifetime.now().draining,
         }
+    }
+
+    /// The nodes that may take a copy.
+    fn candidate_ids(&self) -> Vec<NodeId> {
+        let candidates = self.candidates(0).into_iter();
+        let mut ids: Vec<NodeId> = candidates.map(|candidate| candidate.id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// What this file needs of this node now, if anything.
@@ -172,13 +213,10 @@ impl Driver {
         relayout::need(record, self.me.id, leaving, |id| liveness.state_of(id))
     }
 
-    /// Whether members have come or gone since the last scan.
+    /// Whether other files may be endangered than the last scan found, or in another order.
     pub(super) fn is_scan_outdated(&self) -> bool {
-        self.has_changed(&self.surroundings())
-    }
-
-    fn has_changed(&self, surroundings: &Surroundings) -> bool {
-        *self.rereplication.scanned.lock() != *surroundings
+        let now = self.surroundings();
+        *self.rereplication.scanned.lock() != now
     }
 
     /// Scans all replicas and adds the most endangered files to the backlog.
@@ -308,5 +346,31 @@ impl Driver {
 /// Shortest and longest pause between two checks whether members came or went.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(50);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
+/// Shortest pause between two scans because other nodes may take copies than before.
+const RESCAN_EVERY_MIN: Duration = Duration::from_secs(1);
 /// How often all replicas are scanned even if no member came or went.
 const SCAN_ANYWAY_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member takes copies and takes none in turns, second for second.
+    #[test]
+    fn scans_for_a_member_that_comes_and_goes_are_further_and_further_apart() {
+        let mut rescans = Rescans::default();
+        let began = Instant::now();
+        let mut is_due = |second: u64, candidates: u128| {
+            let candidates = (0..candidates).map(NodeId::from).collect();
+            rescans.are_due(candidates, began + Duration::from_secs(second))
+        };
+        assert!(!is_due(0, 0), "nothing has changed");
+        assert!(is_due(0, 1), "at once");
+        let due = (1..600).filter(|second| is_due(*second, u128::from(second % 2)));
+        let due: Vec<u64> = due.collect();
+        assert_eq!(due[..4], [2, 5, 10, 19], "{due:?}");
+        assert!(due.len() < 16, "{due:?}");
+        assert!(!is_due(800, 1), "nothing has changed");
+        assert!(is_due(801, 2) && is_due(802, 3), "it was calm for long");
+    }
+}

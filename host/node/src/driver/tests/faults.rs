@@ -216,6 +216,28 @@ async fn what_is_committed_after_a_newer_version_was_announced_does_not_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn content_that_is_there_already_is_not_written_again_though_an_overwrite_was_not_heard_of() {
+    let world = Cluster::line(&["A", "B"]).await;
+    let name = world.write_only_at("A", "first").await;
+    world.cut("A", "B");
+    world
+        .write("B", &name, "second", 1)
+        .await
+        .expect("B keeps it");
+    let again = world.write("A", &name, "first", 1).await;
+    assert!(again.expect("A has it").unchanged);
+    world.heal("A", "B");
+    for at in ["A", "B"] {
+        world
+            .eventually("the overwrite stays", async || {
+                let read = world.read(at, &name, Consistency::Usual).await;
+                read.is_ok_and(|(content, _)| content == "second")
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_newest_is_found_where_no_known_layout_has_it() {
     let world = Cluster::line(&["A", "B", "C"]).await;
     let name = world.write_only_at("A", "first").await;

@@ -378,6 +378,24 @@ async fn a_member_that_claims_a_version_and_has_no_content_costs_no_copy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_was_down_serves_its_replica_while_its_only_other_holder_claims_a_version_without_content()
+ {
+    let mut trial = Trial::with_replicas_on(&["A", "L"]).await;
+    *trial.lie.lock() = Lie::Holds(trial.greater(&["L"]));
+    trial.world.restart("A").await;
+    for _ in 0..10 {
+        let read = trial.world.read("A", &trial.name, USUAL).await;
+        let read = read.expect("its own replica is served");
+        assert_eq!(read, ("acknowledged".to_owned(), true));
+        let read = trial.world.read("A", &trial.name, Consistency::Newest);
+        assert!(matches!(read.await, Err(ReadError::Unconfirmed { .. })));
+        assert!(trial.has_replica("A"));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    trial.all_is_well_when_it_stops(&["A"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_layout_that_names_a_member_without_the_content_costs_no_copy() {
     for holders in [&["A", "B"][..], &["A"]] {
         let trial = Trial::with_replicas_on(holders).await;

@@ -1,7 +1,7 @@
 //! Links requested at start that can't be made.
 
 use super::world::{Cluster, address};
-use crate::driver::{LinkState, LinkView};
+use crate::driver::{Condition, LinkState, LinkView, WriteError};
 
 fn connecting(world: &Cluster, at: &str) -> Vec<LinkView> {
     let mut links = world.node(at).links();
@@ -33,6 +33,13 @@ async fn a_link_that_never_answers_is_shown_until_it_does() {
     let silent = world.node("A").status().silent;
     let told = silent.iter().find(|it| it.address == absent);
     assert_eq!(told.map(|it| it.state), Some("connecting"));
+    // Whoever is there may have the file. Other writes go on.
+    let created = world.put_if("A", "ada/x", "x", Condition::Absent).await;
+    assert!(
+        matches!(created, Err(WriteError::Unavailable(_))),
+        "{created:?}"
+    );
+    world.write("A", "ada/y", "y", 1).await.expect("it is kept");
     world.start("B", "test").await;
     world
         .eventually("they are linked", async || {

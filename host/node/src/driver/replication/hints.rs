@@ -10,7 +10,7 @@ use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
 use dataverse_core::record::Record;
 use dataverse_core::version::Version;
-use dataverse_replication::upkeep::{Added, Outcome, Rank, Task};
+use dataverse_replication::upkeep::{Outcome, Task};
 
 use crate::driver::Driver;
 
@@ -18,22 +18,15 @@ impl Driver {
     /// Remembers that a node has to hear of this layout. If there are too many hints, those are dropped of the node
     /// that has been gone longest, which may never return.
     pub(in crate::driver) fn hint(&self, to: NodeId, record: &Record) {
-        let hint = || Task::Hint {
+        let hint = Task::Hint {
             key: record.key.clone(),
             version: record.version,
             to,
         };
-        if self.state.backlog.add(hint(), Rank::last()) != Added::Full {
-            return;
-        }
         let liveness = self.liveness();
-        let forgotten = self
-            .state
-            .backlog
-            .forget_hints(|hinted| liveness.longest_gone(hinted));
-        if let Some((node, files)) = forgotten {
+        let longest_gone = |hinted: &[NodeId]| liveness.longest_gone(hinted);
+        if let Some((node, files)) = self.state.backlog.hint(hint, longest_gone) {
             tracing::debug!(node = %self.name_of(node), files, "dropped the hints of the node that has been gone longest");
-            self.state.backlog.add(hint(), Rank::last());
         }
     }
 

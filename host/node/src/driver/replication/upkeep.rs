@@ -255,15 +255,24 @@ impl Backlog {
         }
     }
 
-    /// Drops the hints for the node that is chosen of those that have some.
-    pub(in crate::driver) fn forget_hints(
+    /// Adds a hint. If there are too many, it takes the place of those for the node that is chosen of all that have some;
+    /// returns that node and how many there were.
+    pub(in crate::driver) fn hint(
         &self,
+        hint: Task,
         choose: impl FnOnce(&[NodeId]) -> Option<NodeId>,
     ) -> Option<(NodeId, usize)> {
-        let mut tasks = self.tasks.lock();
-        let hinted: Vec<NodeId> = tasks.upkeep.hinted().collect();
-        let node = choose(&hinted)?;
-        Some((node, tasks.upkeep.forget_hints(node)))
+        let now = self.now();
+        let upkeep = &mut self.tasks.lock().upkeep;
+        let mut forgotten = None;
+        if upkeep.add(hint.clone(), Rank::last(), now) == Added::Full {
+            let hinted: Vec<NodeId> = upkeep.hinted().collect();
+            let node = choose(&hinted)?;
+            forgotten = Some((node, upkeep.forget_hints(node)));
+            upkeep.add(hint, Rank::last(), now);
+        }
+        self.more.notify_one();
+        forgotten
     }
 
     /// A member came or went, or has published something new. If one came, it may have what is lost.

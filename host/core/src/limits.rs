@@ -77,6 +77,12 @@ pub const FILTER_BYTES_MAX: usize = 3 << 20;
 pub const SEARCH_SETTLE_MS: u64 = 20;
 /// Nodes that one search asks, whatever its settings say.
 pub const SEARCH_BUDGET_MAX: u32 = 65_536;
+/// Of the neighbours that one node has named, this many more may fail to answer than answer; the others are not asked.
+/// The neighbours of the searching node itself are always asked.
+pub const SEARCH_FAILED_NEIGHBOURS_MAX: u32 = 64;
+/// Probes of one search to one address that are not answered. Two nodes may be said to have one address, if one took the
+/// place of the other.
+pub const SEARCH_PROBES_PER_ADDRESS_MAX: u32 = 3;
 /// Hits of one pattern search, and so of one answer: this many records of the greatest size still fit in a
 /// message, so that a node never has to clip its answer without the asker knowing.
 pub const SEARCH_HITS_MAX: u32 = 1_000;

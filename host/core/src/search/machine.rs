@@ -17,7 +17,7 @@ use crate::id::NodeId;
 use crate::limits;
 use crate::record::Record;
 use crate::search::finds::{Harvest, LevelHits};
-use crate::search::frontier::Frontier;
+use crate::search::frontier::{Frontier, Next};
 use crate::search::judge::{Judged, judge};
 use crate::search::{Answer, Bounds, FoundHit, Hit, Peer, Probe, Question, Report, SearchOutcome};
 use crate::version::Millis;
@@ -114,11 +114,30 @@ impl Search {
     /// The probes to send now; none once the search has ended.
     pub fn poll(&mut self, now: Millis) -> Vec<Probe> {
         self.pass_time(now);
-        self.progress();
         let mut probes = Vec::new();
+        loop {
+            self.progress();
+            if !self.ask(&mut probes) {
+                return probes;
+            }
+        }
+    }
+
+    /// Asks as many nodes of the level as may be. Returns whether some were given up without being asked, so that there
+    /// may be nobody to wait for.
+    fn ask(&mut self, probes: &mut Vec<Probe>) -> bool {
+        let mut has_given_up = false;
         while self.may_ask()
-            && let Some(peer) = self.frontier.pop()
+            && let Some(next) = self.frontier.pop()
         {
+            let peer = match next {
+                Next::Ask(peer) => peer,
+                Next::GiveUp(peer) => {
+                    self.unanswered.push(peer);
+                    has_given_up = true;
+                    continue;
+                }
+            };
             let deadline = self.now.saturating_add(self.bounds.probe_deadline_ms);
             let asked = Asked {
                 question: self.question.clone(),
@@ -134,7 +153,7 @@ impl Search {
             self.probes += 1;
             self.levels = self.frontier.level();
         }
-        probes
+        has_given_up
     }
 
     /// Reports an answer. Ignored when the node was not asked, has already answered or has timed out. A late
@@ -144,6 +163,7 @@ impl Search {
         if self.report.is_none()
             && let Some(asked) = self.in_flight.remove(&from)
         {
+            self.frontier.answered(from);
             self.take_in(from, &asked.question, answer);
             self.progress();
         }
@@ -154,7 +174,7 @@ impl Search {
     pub fn failed(&mut self, from: NodeId, now: Millis) {
         self.pass_time(now);
         if self.report.is_none() && self.in_flight.remove(&from).is_some() {
-            self.unanswered.push(self.frontier.peer(from).clone());
+            self.unanswered.push(self.frontier.failed(from).clone());
             self.progress();
         }
     }
@@ -338,11 +358,11 @@ impl Search {
 
     fn give_up_on_late_probes(&mut self) {
         let now = self.now;
-        let (frontier, unanswered) = (&self.frontier, &mut self.unanswered);
+        let (frontier, unanswered) = (&mut self.frontier, &mut self.unanswered);
         self.in_flight.retain(|id, asked| {
             let is_late = asked.deadline <= now;
             if is_late {
-                unanswered.push(frontier.peer(*id).clone());
+                unanswered.push(frontier.failed(*id).clone());
             }
             !is_late
         });

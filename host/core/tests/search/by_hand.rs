@@ -2,8 +2,9 @@
 
 use dataverse_core::floors::Heard;
 use dataverse_core::holdings::Role::{Cached, Replica};
+use dataverse_core::limits::{SEARCH_FAILED_NEIGHBOURS_MAX, SEARCH_PROBES_PER_ADDRESS_MAX};
 use dataverse_core::pattern::Pattern;
-use dataverse_core::search::{Answer, Bounds, Question, Search, SearchOutcome};
+use dataverse_core::search::{Answer, Bounds, Peer, Question, Search, SearchOutcome};
 
 use crate::world::{
     BOUNDS, Lie, START, SearchGraph, Temper, Trace, exact, id, key, number, peer, version,
@@ -312,6 +313,84 @@ fn a_hit_among_those_the_budget_let_ask_is_exact_all_the_same() {
         bounds,
         ("found", true, &[(1, 1)], 2, 1),
     );
+}
+
+/// Node 1 names 500 neighbours that never answer; behind node 2, node 3 has the file or not.
+fn with_made_up_neighbours() -> SearchGraph {
+    let mut world = SearchGraph::of(504);
+    world.link(0, 1);
+    world.link(0, 2);
+    world.link(2, 3);
+    for made_up in 4..504 {
+        world.link(1, made_up);
+        world.nodes[made_up].temper = Temper::Silent;
+    }
+    world
+}
+
+#[test]
+fn made_up_neighbours_of_one_node_neither_hide_a_file_nor_make_a_miss_long() {
+    let world = with_made_up_neighbours().file(3, 1, Replica);
+    let trace = world.run(exact(None), BOUNDS, false);
+    let hits: Vec<_> = trace.report.hits.iter().map(|hit| hit.peer.id).collect();
+    assert_eq!(hits, [id(3)]);
+    assert!(trace.ended - START < BOUNDS.probe_deadline_ms);
+
+    let missed = with_made_up_neighbours().run(exact(None), BOUNDS, false);
+    assert_eq!(missed.report.outcome, SearchOutcome::Partial);
+    assert_eq!(missed.report.unanswered.len(), 500);
+    assert!(missed.report.probes <= 3 + SEARCH_FAILED_NEIGHBOURS_MAX + BOUNDS.fanout);
+    assert!(missed.ended - START <= 4 * BOUNDS.probe_deadline_ms);
+}
+
+#[test]
+fn the_neighbours_of_a_node_are_all_asked_if_more_answer_than_fail() {
+    let mut world = with_made_up_neighbours().file(503, 1, Replica);
+    for node in (4..504).filter(|node| node % 2 == 0 || *node == 503) {
+        world.nodes[node].temper = Temper::Honest(1);
+    }
+    let trace = world.run(exact(None), BOUNDS, false);
+    assert_eq!(trace.report.hits.len(), 1, "{:?}", trace.report.outcome);
+    world.nodes[503].files.clear();
+    let missed = world.run(exact(None), BOUNDS, false);
+    assert_eq!(missed.report.probes, 503);
+}
+
+#[test]
+fn one_address_is_not_asked_for_every_node_that_is_said_to_be_there() {
+    let question = exact(None);
+    let mut search = Search::new(question.clone(), peer(0), Answer::default(), BOUNDS, 0);
+    assert!(search.poll(0).is_empty() && search.report().is_some());
+    let at_one_address = (1..100).map(|node| Peer {
+        address: peer(1).address,
+        ..peer(node)
+    });
+    let local = Answer {
+        neighbours: at_one_address.collect(),
+        ..Answer::default()
+    };
+    let mut search = Search::new(question, peer(0), local, BOUNDS, 0);
+    let probes = search.poll(0);
+    assert_eq!(probes.len(), SEARCH_PROBES_PER_ADDRESS_MAX as usize);
+    for probe in probes {
+        search.failed(probe.peer.id, 1);
+    }
+    let report = search.into_report().expect("nobody else is asked");
+    assert_eq!(report.outcome, SearchOutcome::Partial);
+    assert_eq!(report.unanswered.len(), 99);
+}
+
+#[test]
+fn whoever_names_most_nodes_has_the_fewest_of_them_asked_within_the_budget() {
+    let mut world = with_made_up_neighbours().file(3, 1, Replica);
+    world.nodes[3].temper = Temper::Honest(20);
+    let bounds = Bounds {
+        budget: 10,
+        ..BOUNDS
+    };
+    let trace = world.run(exact(None), bounds, false);
+    assert_eq!(trace.report.hits.len(), 1, "{:?}", trace.report.outcome);
+    assert!(trace.report.probes <= 10);
 }
 
 #[test]

@@ -80,9 +80,12 @@ pub const SEARCH_BUDGET_MAX: u32 = 65_536;
 /// Of the neighbours that one node has named, this many more may fail to answer than answer; the others are not asked.
 /// The neighbours of the searching node itself are always asked.
 pub const SEARCH_FAILED_NEIGHBOURS_MAX: u32 = 64;
-/// Probes of one search to one address that are not answered. Two nodes may be said to have one address, if one took the
-/// place of the other.
+/// Of the neighbours that one node has named with the same address, this many may not answer; the others are not asked
+/// there. Two nodes may have had one address, if one took the place of the other.
 pub const SEARCH_PROBES_PER_ADDRESS_MAX: u32 = 3;
+/// Of the nodes that have named one node, so many are remembered, each with the address that it named. That is where it
+/// is asked if it does not answer at the first.
+pub const SEARCH_WAYS_PER_NODE_MAX: usize = 4;
 /// Hits of one pattern search, and so of one answer: this many records of the greatest size still fit in a
 /// message, so that a node never has to clip its answer without the asker knowing.
 pub const SEARCH_HITS_MAX: u32 = 1_000;

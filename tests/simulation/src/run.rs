@@ -512,8 +512,7 @@ impl Run {
         tokio::time::sleep(ACQUAINTED + QUIET).await;
         let before = self.snapshot_of_disks();
         let snapshot = self.take_snapshot().await;
-        let hides = [Subject::Holdings, Subject::Neighbours];
-        let readers = match hides.iter().any(|subject| self.profile.lies(*subject)) {
+        let readers = match self.profile.lies(Subject::Holdings) {
             true => Readers::AtReplicas,
             false => Readers::All,
         };

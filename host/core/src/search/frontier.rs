@@ -1,23 +1,90 @@
-//! `Frontier`: every node that a search has discovered, which node named it, and which are still to be asked. Each
-//! node is asked at most once.
+//! `Frontier`: every node that a search has discovered, which nodes named it, and which are still to be asked. Each node
+//! is asked once; if it does not answer, and another node has named another address for it, also there.
 //!
-//! A node can name neighbours that do not exist. So the nodes of a level are asked in turns, one named by each; each may
-//! have as many of them fail as [`SEARCH_FAILED_NEIGHBOURS_MAX`] beyond those that answer, and of nodes that are said to
-//! have one address only [`SEARCH_PROBES_PER_ADDRESS_MAX`] may fail. The rest is given up without a probe, and counts as
-//! unanswered.
+//! A node can name neighbours that do not exist, or wrong addresses. So the nodes of a level are asked in turns, one named
+//! by each. Of those that one node has named, as many as [`SEARCH_FAILED_NEIGHBOURS_MAX`] beyond those that answer may
+//! fail, and [`SEARCH_PROBES_PER_ADDRESS_MAX`] at one address. The rest is given up without a probe and counts as
+//! unanswered, except for nodes that another node has named as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::NodeId;
-use crate::limits::{SEARCH_FAILED_NEIGHBOURS_MAX, SEARCH_PROBES_PER_ADDRESS_MAX};
+use crate::limits::{
+    SEARCH_FAILED_NEIGHBOURS_MAX, SEARCH_PROBES_PER_ADDRESS_MAX, SEARCH_WAYS_PER_NODE_MAX,
+};
 use crate::search::Peer;
 
 /// A node that the search has discovered.
 struct Seen {
+    /// The node, with the address at which it is asked.
     peer: Peer,
-    /// The node that named it first; `None` for the searching node itself.
-    named_by: Option<NodeId>,
+    /// Who has named it, at which address, in that order: each once, and at most so many. None for the searching node
+    /// itself.
+    ways: Vec<Way>,
+    /// Which of them is taken.
+    at: usize,
+    /// It has not answered, and there is no other way.
+    has_failed: bool,
+}
+
+struct Way {
+    by: NodeId,
+    address: Arc<str>,
+    was_asked: bool,
+}
+
+impl Seen {
+    const fn itself(peer: Peer) -> Self {
+        Self {
+            peer,
+            ways: Vec::new(),
+            at: 0,
+            has_failed: false,
+        }
+    }
+
+    fn named(peer: Peer, by: NodeId) -> Self {
+        let mut seen = Self::itself(peer);
+        seen.note(by, Arc::clone(&seen.peer.address));
+        seen
+    }
+
+    fn note(&mut self, by: NodeId, address: Arc<str>) {
+        let is_new = self.ways.iter().all(|way| way.by != by);
+        if is_new && self.ways.len() < SEARCH_WAYS_PER_NODE_MAX {
+            self.ways.push(Way {
+                by,
+                address,
+                was_asked: false,
+            });
+        }
+    }
+
+    fn named_by(&self) -> Option<NodeId> {
+        self.ways.get(self.at).map(|way| way.by)
+    }
+
+    fn is_asked(&mut self) {
+        let at = self.at;
+        self.ways[at].was_asked = true;
+    }
+
+    /// Goes on to the next way to an address where it was not asked. Returns who has named that.
+    fn try_next(&mut self) -> Option<NodeId> {
+        let was_asked_at = |address: &Arc<str>| {
+            let mut ways = self.ways.iter();
+            ways.any(|way| way.was_asked && way.address == *address)
+        };
+        let mut left = self.ways.iter().enumerate().skip(self.at + 1);
+        let next = left.find(|(_, way)| !was_asked_at(&way.address));
+        self.has_failed = next.is_none();
+        let (at, way) = next?;
+        let (by, address) = (way.by, Arc::clone(&way.address));
+        self.at = at;
+        self.peer.address = address;
+        Some(by)
+    }
 }
 
 /// What to do with a node of the current level.
@@ -27,13 +94,15 @@ pub(super) enum Next {
     GiveUp(Peer),
 }
 
-/// The nodes of a level that one node has named first.
+/// The nodes of a level that one node has named.
 #[derive(Default)]
 struct Named {
     waiting: BTreeSet<NodeId>,
     asked: u32,
     answered: u32,
     failed: u32,
+    /// Probes that were not answered, or not yet, by address.
+    unanswered_at: BTreeMap<Arc<str>, u32>,
 }
 
 /// All discovered nodes, those of the current level still to be asked, and those of the next level.
@@ -45,8 +114,6 @@ pub(super) struct Frontier {
     named: BTreeMap<NodeId, Named>,
     /// How many were asked of those that a node has named, for each that has named some that wait.
     turns: BTreeSet<(u32, NodeId)>,
-    /// Probes that were not answered, or not yet, by address.
-    unanswered_at: BTreeMap<Arc<str>, u32>,
     next: Shares,
     /// How many nodes may still be asked beyond the current level.
     room: usize,
@@ -58,17 +125,12 @@ impl Frontier {
     /// Contains only the searching node; at most `budget` others may be asked in total.
     pub(super) fn new(me: Peer, budget: u32) -> Self {
         let id = me.id;
-        let itself = Seen {
-            peer: me,
-            named_by: None,
-        };
         Self {
             me: id,
-            seen: BTreeMap::from([(id, itself)]),
+            seen: BTreeMap::from([(id, Seen::itself(me))]),
             level: 0,
             named: BTreeMap::new(),
             turns: BTreeSet::new(),
-            unanswered_at: BTreeMap::new(),
             next: Shares::default(),
             room: budget as usize,
             level_is_clipped: false,
@@ -86,71 +148,102 @@ impl Frontier {
     pub(super) fn name(&mut self, by: NodeId, neighbours: Vec<Peer>) {
         for peer in neighbours {
             let id = peer.id;
-            if self.seen.contains_key(&id) {
+            let Some(seen) = self.seen.get_mut(&id) else {
+                self.seen.insert(id, Seen::named(peer, by));
+                self.add(by, id);
                 continue;
-            }
-            let seen = Seen {
-                peer,
-                named_by: Some(by),
             };
-            self.seen.insert(id, seen);
-            self.next.add(by, id);
-            if self.next.len > self.room
-                && let Some(left_out) = self.next.pop_largest()
-            {
-                self.seen.remove(&left_out);
-                self.next_is_clipped = true;
+            if id != self.me {
+                seen.note(by, peer.address);
+                if seen.has_failed
+                    && let Some(by) = seen.try_next()
+                {
+                    self.add(by, id);
+                }
             }
+        }
+    }
+
+    /// A node is asked in the next level.
+    fn add(&mut self, by: NodeId, id: NodeId) {
+        self.next.add(by, id);
+        if self.next.len > self.room
+            && let Some(left_out) = self.next.pop_largest()
+        {
+            self.seen.remove(&left_out);
+            self.next_is_clipped = true;
         }
     }
 
     /// The next node of this level, in turns by the nodes that named them, then by id.
     pub(super) fn pop(&mut self) -> Option<Next> {
-        let (_, by) = self.turns.pop_first()?;
-        let named = self.named.get_mut(&by)?;
-        let id = named.waiting.pop_first()?;
-        let peer = self.seen[&id].peer.clone();
-        let unanswered_at = self.unanswered_at.entry(Arc::clone(&peer.address));
-        let unanswered_at = unanswered_at.or_default();
-        let is_hopeless = by != self.me
-            && named.failed >= SEARCH_FAILED_NEIGHBOURS_MAX.saturating_add(named.answered);
-        let gives_up = is_hopeless || *unanswered_at >= SEARCH_PROBES_PER_ADDRESS_MAX;
-        if !gives_up {
-            named.asked += 1;
-            *unanswered_at += 1;
+        loop {
+            let (_, by) = self.turns.pop_first()?;
+            let named = self.named.get_mut(&by)?;
+            let id = named.waiting.pop_first()?;
+            let seen = self.seen.get_mut(&id)?;
+            let unanswered_at = named.unanswered_at.entry(Arc::clone(&seen.peer.address));
+            let unanswered_at = unanswered_at.or_default();
+            let is_made_up = by != self.me
+                && named.failed >= SEARCH_FAILED_NEIGHBOURS_MAX.saturating_add(named.answered);
+            let gives_up = is_made_up || *unanswered_at >= SEARCH_PROBES_PER_ADDRESS_MAX;
+            if !gives_up {
+                named.asked += 1;
+                *unanswered_at += 1;
+                seen.is_asked();
+            }
+            if !named.waiting.is_empty() {
+                self.turns.insert((named.asked, by));
+            }
+            if !gives_up {
+                return Some(Next::Ask(seen.peer.clone()));
+            }
+            if let Some(peer) = self.try_next(id) {
+                return Some(Next::GiveUp(peer));
+            }
         }
-        if !named.waiting.is_empty() {
-            self.turns.insert((named.asked, by));
-        }
-        Some(match gives_up {
-            true => Next::GiveUp(peer),
-            false => Next::Ask(peer),
-        })
     }
 
-    /// A node that was asked has answered.
-    pub(super) fn answered(&mut self, id: NodeId) {
+    /// A node that was asked has answered. Returns whether it had not before, when it was asked at another address.
+    pub(super) fn answered(&mut self, id: NodeId) -> bool {
         let Some(seen) = self.seen.get(&id) else {
-            return;
+            return false;
         };
-        if let Some(unanswered) = self.unanswered_at.get_mut(&seen.peer.address) {
-            *unanswered -= 1;
-        }
-        if let Some(named) = seen.named_by.and_then(|by| self.named.get_mut(&by)) {
+        if let Some(named) = seen.named_by().and_then(|by| self.named.get_mut(&by)) {
             named.answered += 1;
+            if let Some(unanswered) = named.unanswered_at.get_mut(&seen.peer.address) {
+                *unanswered -= 1;
+            }
         }
+        seen.at > 0
     }
 
-    /// A node that was asked has not answered.
-    pub(super) fn failed(&mut self, id: NodeId) -> &Peer {
-        let seen = &self.seen[&id];
-        if let Some(named) = seen.named_by.and_then(|by| self.named.get_mut(&by)) {
+    /// A node that was asked has not answered. Returns it, unless it is asked again at another address.
+    pub(super) fn failed(&mut self, id: NodeId) -> Option<Peer> {
+        let by = self.seen.get(&id)?.named_by();
+        if let Some(named) = by.and_then(|by| self.named.get_mut(&by)) {
             named.failed += 1;
         }
-        &seen.peer
+        self.try_next(id)
     }
 
-    /// Whether nodes of this level were not asked yet.
+    /// Has a node asked in another way. Returns it if there is none.
+    fn try_next(&mut self, id: NodeId) -> Option<Peer> {
+        let seen = self.seen.get_mut(&id)?;
+        let Some(by) = seen.try_next() else {
+            return Some(seen.peer.clone());
+        };
+        match self.named.get_mut(&by) {
+            Some(named) => {
+                named.waiting.insert(id);
+                self.turns.insert((named.asked, by));
+            }
+            None => self.add(by, id),
+        }
+        None
+    }
+
+    /// Whether nodes of this level are still to be asked.
     pub(super) fn is_waiting(&self) -> bool {
         !self.turns.is_empty()
     }
@@ -202,7 +295,7 @@ impl Frontier {
         let mut at = Some(to);
         while let Some(seen) = at.map(|id| &self.seen[&id]) {
             path.push(seen.peer.clone());
-            at = seen.named_by;
+            at = seen.named_by();
         }
         path.reverse();
         path

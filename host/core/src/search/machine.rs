@@ -163,7 +163,9 @@ impl Search {
         if self.report.is_none()
             && let Some(asked) = self.in_flight.remove(&from)
         {
-            self.frontier.answered(from);
+            if self.frontier.answered(from) {
+                self.unanswered.retain(|peer| peer.id != from);
+            }
             self.take_in(from, &asked.question, answer);
             self.progress();
         }
@@ -174,7 +176,7 @@ impl Search {
     pub fn failed(&mut self, from: NodeId, now: Millis) {
         self.pass_time(now);
         if self.report.is_none() && self.in_flight.remove(&from).is_some() {
-            self.unanswered.push(self.frontier.failed(from).clone());
+            self.unanswered.extend(self.frontier.failed(from));
             self.progress();
         }
     }
@@ -362,7 +364,7 @@ impl Search {
         self.in_flight.retain(|id, asked| {
             let is_late = asked.deadline <= now;
             if is_late {
-                unanswered.push(frontier.failed(*id).clone());
+                unanswered.extend(frontier.failed(*id));
             }
             !is_late
         });

@@ -7,7 +7,7 @@ use dataverse_core::pattern::Pattern;
 use dataverse_core::search::{Answer, Bounds, Peer, Question, Search, SearchOutcome};
 
 use crate::world::{
-    BOUNDS, Lie, START, SearchGraph, Temper, Trace, exact, id, key, number, peer, version,
+    BOUNDS, Lie, START, SearchGraph, Temper, Trace, exact, hit, id, key, number, peer, version,
 };
 
 /// How a search should end: outcome, exact, hits as (node, hops), probes, levels.
@@ -378,6 +378,83 @@ fn one_address_is_not_asked_for_every_node_that_is_said_to_be_there() {
     let report = search.into_report().expect("nobody else is asked");
     assert_eq!(report.outcome, SearchOutcome::Partial);
     assert_eq!(report.unanswered.len(), 99);
+}
+
+/// The first node names the third with an address where nobody answers, the second with the right one.
+#[test]
+fn a_wrong_address_does_not_hide_a_node_that_another_one_names() {
+    let names = |nodes: Vec<Peer>| Answer {
+        neighbours: nodes,
+        ..Answer::default()
+    };
+    let wrong = Peer {
+        address: "nobody:1".into(),
+        ..peer(3)
+    };
+    for knows_later in [false, true] {
+        let local = names(vec![peer(1), peer(2)]);
+        let mut search = Search::new(exact(None), peer(0), local, BOUNDS, 0);
+        assert_eq!(search.poll(0).len(), 2);
+        search.answered(id(1), names(vec![wrong.clone()]), 1);
+        // Node 2 may be linked with it, or with a node that is.
+        let second = if knows_later { peer(4) } else { peer(3) };
+        search.answered(id(2), names(vec![second]), 2);
+        let mut asked_at = Vec::new();
+        while search.report().is_none() {
+            let probes = search.poll(3);
+            assert!(!probes.is_empty(), "{asked_at:?}");
+            for probe in probes {
+                let (id, address) = (probe.peer.id, &*probe.peer.address);
+                asked_at.push(address.to_owned());
+                match address {
+                    "nobody:1" => search.failed(id, 4),
+                    "host4:7400" => search.answered(id, names(vec![peer(3)]), 5),
+                    _ => {
+                        let hits = vec![hit(0, 1, Replica)];
+                        let answer = Answer {
+                            hits,
+                            ..Answer::default()
+                        };
+                        search.answered(id, answer, 6);
+                    }
+                }
+            }
+        }
+        let report = search.into_report().expect("it has ended");
+        assert_eq!(report.outcome, SearchOutcome::Found, "{asked_at:?}");
+        assert_eq!(report.hits[0].peer, peer(3));
+        assert_eq!(report.path.last(), Some(&peer(3)));
+        assert!(report.unanswered.is_empty());
+        assert_eq!(asked_at.len(), 2 + usize::from(knows_later));
+    }
+}
+
+#[test]
+fn what_one_node_says_of_a_node_keeps_nobody_from_asking_it_as_another_one_says() {
+    let mut world = with_made_up_neighbours().file(3, 1, Replica);
+    // Named first among those that do not exist, and given up with them.
+    world.nodes[1].links.push(3);
+    world.nodes[2].temper = Temper::Honest(5);
+    let trace = world.run(exact(None), BOUNDS, false);
+    assert_eq!(trace.report.hits.len(), 1, "{:?}", trace.report.outcome);
+
+    // Its address is said to be that of others.
+    let others = (4..20).map(|node| Peer {
+        address: peer(3).address,
+        ..peer(node)
+    });
+    let names = |nodes: Vec<Peer>| Answer {
+        neighbours: nodes,
+        ..Answer::default()
+    };
+    let local = names(vec![peer(1), peer(2)]);
+    let mut search = Search::new(exact(None), peer(0), local, BOUNDS, 0);
+    assert_eq!(search.poll(0).len(), 2);
+    search.answered(id(1), names(others.collect()), 1);
+    search.answered(id(2), names(vec![peer(3)]), 1);
+    let probes = search.poll(1);
+    assert_eq!(probes.len(), 1 + SEARCH_PROBES_PER_ADDRESS_MAX as usize);
+    assert!(probes.iter().any(|probe| probe.peer == peer(3)));
 }
 
 #[test]

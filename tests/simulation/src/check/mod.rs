@@ -72,8 +72,8 @@ pub fn all(history: &History, snapshot: &Snapshot, expect: Expect) -> Vec<String
 pub enum Readers {
     /// Those at every node.
     All,
-    /// Those at nodes with a replica. A node that claims a copy which it can't send, or gives wrong addresses of others,
-    /// hides the file from the others for as long as it says so (docs/decisions/0020).
+    /// Those at nodes with a replica. A node that claims a copy which it can't send hides the file from the others
+    /// for as long as it says so (docs/decisions/0020).
     AtReplicas,
 }
 

@@ -135,7 +135,7 @@ impl RunningNode {
             factor: config.factor,
             settings: config.settings,
             store,
-            transport: Arc::new(GrpcTransport::new(&settings.timings())),
+            transport: Arc::new(GrpcTransport::new(&settings.timings(), None)),
             policy_slots: Arc::new(PolicySlots::default()),
             recorder: recorder.map(Arc::new),
             now: system_now(),
@@ -164,7 +164,7 @@ impl RunningNode {
             let services = dataverse_api::grpc::services(&of_grpc);
             let is_ready = move || of_grpc.is_ready();
             let end = at_end.cancelled_owned();
-            dataverse_overlay::grpc::serve(grpc, services, &timings, is_ready, end).await
+            dataverse_overlay::grpc::serve(grpc, services, &timings, None, is_ready, end).await
         });
         let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
         let policy_api = Arc::clone(&policies) as Arc<dyn PolicyApi>;

@@ -60,6 +60,9 @@ pub const KEEPALIVE_MS: u64 = 10_000;
 /// … and the connection is closed when no answer arrives within this time.
 pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
 
+/// A node's certificate is checked again this often while a connection with it is open. Revocations are checked at once.
+pub const CERTIFICATE_CHECK_MS: u64 = 60_000;
+
 // Circuit breaker.
 
 /// Failed calls to a peer in a row that open its circuit …

@@ -124,7 +124,7 @@ impl UploadBench {
         let mut servers = JoinSet::new();
         servers.spawn(async move {
             let never = std::future::pending();
-            serve(listener, services, &timings, || true, never).await
+            serve(listener, services, &timings, None, || true, never).await
         });
         let endpoint = Channel::from_shared(format!("http://{address}"));
         let channel = endpoint.expect("a valid address").connect().await;

@@ -6,12 +6,15 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
+use dataverse_identity::credentials::Credentials;
 use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::time::timeout;
@@ -25,15 +28,35 @@ use super::proto::overlay_client::OverlayClient;
 use super::proto::prepare_part::Part as PreparedPart;
 use super::status::{call_error, late, protocol};
 use super::streams::{exactly, in_pieces, paced, unstalled};
+use super::tls::connect::OtherEnd;
 use crate::deadlines::Deadlines;
 use crate::limits;
 use crate::timings::Timings;
 use crate::transport::{
     Call, CallError, FetchAsk, Fetched, Message, PrepareAnswer, PrepareAsk, PrepareBroken, Reply,
-    Target, Transport,
+    Sender, Target, Transport,
 };
 
 type Client = OverlayClient<tonic::transport::Channel>;
+
+/// A way to call a node, and which node that is.
+struct Line {
+    client: Client,
+    other_end: Option<Arc<OtherEnd>>,
+}
+
+impl Line {
+    /// Checks that an answer comes from the node in the certificate of the connection. Without TLS nobody knows.
+    fn check(&self, address: &str, sender: &Sender) -> Result<(), CallError> {
+        match &self.other_end {
+            Some(end) if end.node() != Some(sender.node.id) => Err(protocol(
+                address,
+                "its answer says that it comes from another node than its certificate",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Calls to other nodes over gRPC. One serves a whole node; its connections close when it is dropped.
 pub struct GrpcTransport {
@@ -42,26 +65,31 @@ pub struct GrpcTransport {
 }
 
 impl GrpcTransport {
-    /// A transport without connections; the calls that need them make them.
+    /// A transport without connections; the calls that need them make them. With credentials, all of them are TLS.
     #[must_use]
-    pub fn new(timings: &Timings) -> Self {
+    pub fn new(timings: &Timings, credentials: Option<Arc<Credentials>>) -> Self {
         Self {
-            pool: Pool::new(timings.call_connect),
+            pool: Pool::new(timings.call_connect, credentials),
             deadlines: Deadlines::new(timings),
         }
     }
 
-    fn client(&self, address: &str, lane: Lane) -> Result<Client, CallError> {
-        let channel = self.pool.channel(address, lane)?;
-        Ok(OverlayClient::new(channel)
+    fn line(&self, to: Target<'_>, lane: Lane) -> Result<Line, CallError> {
+        let node: Option<NodeId> = match to {
+            Target::Node(peer) => Some(peer.id),
+            Target::Address(_) => None,
+        };
+        let (channel, other_end) = self.pool.channel(to.address(), node, lane)?;
+        let client = OverlayClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(limits::MESSAGE_BYTES_MAX))
+            .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+        Ok(Line { client, other_end })
     }
 
     /// Sends one small message and receives one.
     async fn unary<A, B, F>(
         &self,
-        address: &str,
+        to: Target<'_>,
         deadline: Duration,
         call: impl FnOnce(Client) -> F,
     ) -> Result<Message<B>, CallError>
@@ -69,25 +97,28 @@ impl GrpcTransport {
         F: Future<Output = Result<Response<A>, Status>>,
         A: TryInto<Message<B>, Error: ToString>,
     {
-        let client = self.client(address, Lane::Calls)?;
-        let reply = timeout(deadline, caught(call(client))).await;
+        let address = to.address();
+        let line = self.line(to, Lane::Calls)?;
+        let reply = timeout(deadline, caught(call(line.client.clone()))).await;
         let reply = reply.map_err(|_| late(address))?;
         let reply = reply.map_err(|status| call_error(address, &status))?;
-        let reply = reply.into_inner().try_into();
-        reply.map_err(|wrong| protocol(address, wrong))
+        let reply: Result<Message<B>, _> = reply.into_inner().try_into();
+        let reply = reply.map_err(|wrong| protocol(address, wrong))?;
+        line.check(address, &reply.sender)?;
+        Ok(reply)
     }
 }
 
 #[async_trait]
 impl Transport for GrpcTransport {
     async fn call(&self, to: Target<'_>, call: Message<Call>) -> Result<Message<Reply>, CallError> {
-        let (address, deadline) = (to.address(), self.deadlines.of(call.body.kind()));
+        let deadline = self.deadlines.of(call.body.kind());
         let Message { sender, body } = call;
         macro_rules! send {
             ($ask:ident, $request:ident, $method:ident, $reply:ident) => {{
                 let request = proto::$request::from(Message { sender, body: $ask });
                 let call = |mut client: Client| async move { client.$method(request).await };
-                let reply = self.unary(address, deadline, call).await?;
+                let reply = self.unary(to, deadline, call).await?;
                 Ok(reply.map(Reply::$reply))
             }};
         }
@@ -111,7 +142,8 @@ impl Transport for GrpcTransport {
         ask: Message<FetchAsk>,
     ) -> Result<Message<Fetched>, CallError> {
         let address = &*to.address;
-        let mut client = self.client(address, Lane::Content)?;
+        let line = self.line(to.into(), Lane::Content)?;
+        let mut client = line.client.clone();
         let wanted = ask.body.clone();
         let start = async {
             let call = client.fetch(proto::FetchRequest::from(ask));
@@ -120,6 +152,7 @@ impl Transport for GrpcTransport {
                 .map_err(|status| call_error(address, &status))?
                 .into_inner();
             let start = fetch_start(address, &mut parts, &wanted).await?;
+            line.check(address, &start.sender)?;
             Ok((start, parts))
         };
         let start = timeout(self.deadlines.call, start).await;
@@ -154,7 +187,8 @@ impl Transport for GrpcTransport {
         chunks: BoxStream<'static, Result<Bytes, PrepareBroken>>,
     ) -> Result<Message<PrepareAnswer>, CallError> {
         let address = &*to.address;
-        let mut client = self.client(address, Lane::Content)?;
+        let line = self.line(to.into(), Lane::Content)?;
+        let mut client = line.client.clone();
         let (chunks, mut pace) = paced(in_pieces(chunks));
         let parts = prepare_parts(ask.into(), chunks);
         let call = client.prepare(parts);
@@ -165,8 +199,10 @@ impl Transport for GrpcTransport {
         if pace.is_broken() {
             return Err(protocol(address, "it accepted a broken stream as complete"));
         }
-        let reply = reply.into_inner().try_into();
-        reply.map_err(|wrong| protocol(address, wrong))
+        let reply: Result<Message<PrepareAnswer>, _> = reply.into_inner().try_into();
+        let reply = reply.map_err(|wrong| protocol(address, wrong))?;
+        line.check(address, &reply.sender)?;
+        Ok(reply)
     }
 }
 

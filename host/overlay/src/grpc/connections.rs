@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dataverse_identity::credentials::{Credentials, PeerCertificate};
 use futures_util::stream::{self, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +18,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
+use super::tls::accept::{Accepted, Certified};
 use crate::connection_slots::{Bounds, ConnectionActivity, ConnectionSlot, ConnectionSlots};
 use crate::descriptors;
 use crate::limits;
@@ -36,24 +38,35 @@ pub(crate) fn bounds() -> Bounds {
 }
 
 /// The connections that arrive at `listener`, within `bounds`. A connection is closed when its preface is not complete
-/// after `greeting`, when a new connection needs its slot, and when `closing` is cancelled.
+/// after `greeting`, when a new connection needs its slot, and when `closing` is cancelled. With credentials, it begins
+/// with a TLS handshake.
 pub(crate) fn incoming(
     listener: TcpListener,
     bounds: Bounds,
     greeting: Duration,
     closing: CancellationToken,
+    credentials: Option<Arc<Credentials>>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let connection_slots = ConnectionSlots::new(bounds);
     stream::unfold(
         (listener, connection_slots),
         move |(listener, connection_slots)| {
             let closing = closing.clone();
+            let credentials = credentials.clone();
             async move {
                 let tcp = accept(&listener, &connection_slots).await;
                 let slot = connection_slots.take().await;
                 let leave = slot.activity().leave_token();
+                let certified = credentials.as_ref().map(|_| Certified::default());
+                let stream = match (&credentials, &certified) {
+                    (Some(credentials), Some(certified)) => {
+                        Accepted::secure(tcp, credentials, certified)
+                    }
+                    _ => Accepted::Plain(tcp),
+                };
                 let connection = Connection {
-                    tcp,
+                    stream,
+                    certified,
                     closing: Box::pin(closing.cancelled_owned()),
                     leaving: Box::pin(leave.cancelled_owned()),
                     greeting: Some((Box::pin(tokio::time::sleep(greeting)), GREETING_BYTES)),
@@ -90,7 +103,9 @@ async fn accept(listener: &TcpListener, connection_slots: &ConnectionSlots) -> T
 
 /// A connection that follows the rules of this module.
 pub(crate) struct Connection {
-    tcp: TcpStream,
+    stream: Accepted,
+    /// The certificate of the other end; None without TLS.
+    certified: Option<Certified>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     leaving: Pin<Box<WaitForCancellationFutureOwned>>,
     /// When the preface must be complete, and how many bytes of it are still missing.
@@ -132,7 +147,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         self.check_open(cx)?;
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.check_greeting(buf.filled().len() - before, cx)?;
         read
     }
@@ -145,7 +160,7 @@ impl AsyncWrite for Connection {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check_open(cx)?;
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -154,30 +169,56 @@ impl AsyncWrite for Connection {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_open(cx)?;
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 /// The connection over which a call came, for the call's handler.
 #[derive(Clone)]
-pub(crate) struct Over(pub(crate) Arc<ConnectionActivity>);
+pub(crate) struct Over {
+    pub(crate) activity: Arc<ConnectionActivity>,
+    certified: Option<Certified>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller<'a> {
+    /// Nobody knows: there is no TLS.
+    Unknown,
+    /// A client, without a certificate.
+    Client,
+    /// A node of this network.
+    Node(&'a PeerCertificate),
+}
+
+impl Over {
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        match &self.certified {
+            None => Caller::Unknown,
+            Some(certified) => certified.get().map_or(Caller::Client, Caller::Node),
+        }
+    }
+}
 
 impl Connected for Connection {
     type ConnectInfo = Over;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        Over(Arc::clone(self.slot.activity()))
+        Over {
+            activity: Arc::clone(self.slot.activity()),
+            certified: self.certified.clone(),
+        }
     }
 }

@@ -8,7 +8,8 @@
 //! A call: `client` takes a connection from the `pool`, and `convert` turns the message into protobuf. At the other
 //! node `connections` admits the connection, `server` runs the services (health and reflection included; the service
 //! for clients is added by [`Services::with`]), `overlay` converts and checks the message and calls the
-//! driver. `status` carries refusals; `streams` has the rules for content.
+//! driver. `status` carries refusals; `streams` has the rules for content. With credentials, all connections are TLS (`tls`),
+//! and the sender of each message must be the node in the certificate of its connection.
 //!
 //! Generated protobuf types are used here and nowhere else. `convert` is the only way between them and core types, and
 //! the only place that validates what a peer sent. Nothing here decides anything about files or nodes, and no content
@@ -22,6 +23,7 @@ mod pool;
 pub(crate) mod server;
 pub(crate) mod status;
 pub mod streams;
+mod tls;
 
 pub use client::GrpcTransport;
 pub use convert::Malformed;

@@ -1,6 +1,7 @@
 //! The service that other nodes call: converts messages, calls the driver's [`Serve`], converts the answers.
 //!
-//! Malformed messages are refused here, before they reach the driver. A stream flows only as fast as the driver (or the
+//! Malformed messages are refused here, before they reach the driver, and so is every message whose sender is not the node
+//! in the certificate of the connection. A stream flows only as fast as the driver (or the
 //! node that asked) takes it, and it either breaks visibly or ends completely.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::connections::{Caller, Over};
 use super::convert::{FetchStart, Malformed, PrepareStart, chunk, fetched_bytes, group_tree_bytes};
 use super::proto;
 use super::proto::fetch_part::Part as FetchedPart;
@@ -23,7 +25,7 @@ use crate::deadlines::Deadlines;
 use crate::timings::Timings;
 use crate::transport::{
     Announcement, Ask, CallError, CommitAsk, FetchAsk, Fetched, GossipPacket, IntroduceAsk,
-    LinkAsk, Message, MoveAsk, PullAsk, ReconcileAsk, Refusal, Serve, ServeExt, UnlinkAsk,
+    LinkAsk, Message, MoveAsk, PullAsk, ReconcileAsk, Refusal, Sender, Serve, ServeExt, UnlinkAsk,
 };
 
 /// Answers other nodes.
@@ -46,7 +48,9 @@ impl OverlayService {
         Message<A>: TryFrom<Q, Error = Malformed>,
         R: From<Message<A::Answer>>,
     {
+        let over = over(&request);
         let ask = Message::<A>::try_from(request.into_inner())?;
+        check_caller(over.as_ref(), &ask.sender)?;
         Ok(Response::new(self.overlay.answer(ask).await?.into()))
     }
 }
@@ -87,7 +91,9 @@ impl Overlay for OverlayService {
         &self,
         request: Request<proto::FetchRequest>,
     ) -> Result<Response<Self::FetchStream>, Status> {
+        let over = over(&request);
         let ask: Message<FetchAsk> = request.into_inner().try_into()?;
+        check_caller(over.as_ref(), &ask.sender)?;
         let (offset, length) = (ask.body.offset, ask.body.length);
         let answer = self.overlay.fetch(ask).await?;
         Ok(Response::new(fetch_parts(answer, offset, length)?))
@@ -97,6 +103,7 @@ impl Overlay for OverlayService {
         &self,
         request: Request<Streaming<proto::PreparePart>>,
     ) -> Result<Response<proto::PrepareReply>, Status> {
+        let over = over(&request);
         let mut parts = request.into_inner();
         let first = timeout(self.deadlines.call, parts.message()).await;
         let first = first.map_err(|_| {
@@ -107,6 +114,7 @@ impl Overlay for OverlayService {
             return Err(Malformed::new("header", "a preparation must begin with it").into());
         };
         let ask = PrepareStart::try_from(header)?;
+        check_caller(over.as_ref(), &ask.sender)?;
         let from = ask.sender.node.address.to_string();
         let chunks = prepared_chunks(parts, ask.body.size, from.clone());
         let chunks = unstalled(chunks, self.deadlines.prepared_stall, from);
@@ -155,6 +163,26 @@ impl Overlay for OverlayService {
         request: Request<proto::GossipRequest>,
     ) -> Result<Response<proto::Ack>, Status> {
         self.unary::<GossipPacket, _, _>(request).await
+    }
+}
+
+/// The connection over which a call came.
+fn over<T>(request: &Request<T>) -> Option<Over> {
+    request.extensions().get().cloned()
+}
+
+/// Checks that a message comes from the node that it says it comes from.
+fn check_caller(over: Option<&Over>, sender: &Sender) -> Result<(), Refusal> {
+    match over.map(Over::caller) {
+        None | Some(Caller::Unknown) => Ok(()),
+        Some(Caller::Client) => Err(Refusal::Invalid(
+            "only nodes with a certificate of this network may make this call".to_owned(),
+        )),
+        Some(Caller::Node(node)) if node.said.node == sender.node.id => Ok(()),
+        Some(Caller::Node(node)) => Err(Refusal::Invalid(format!(
+            "the message says that it comes from node {}, and the certificate is that of node {}",
+            sender.node.id, node.said.node
+        ))),
     }
 }
 

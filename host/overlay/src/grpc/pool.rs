@@ -9,11 +9,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataverse_core::id::NodeId;
+use dataverse_identity::credentials::Credentials;
+use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
 use super::convert::address as parse_address;
+use super::tls::connect::{OtherEnd, SecureConnector};
 use crate::limits;
 use crate::transport::CallError;
 
@@ -29,28 +33,38 @@ pub(super) enum Lane {
 /// Connections by address and lane; see the module.
 pub(super) struct Pool {
     connect: Duration,
+    credentials: Option<Arc<Credentials>>,
     open: Mutex<HashMap<(Arc<str>, Lane), Pooled>>,
 }
 
 struct Pooled {
     channel: Channel,
+    /// The node at the other end; None without TLS.
+    other_end: Option<Arc<OtherEnd>>,
     used: Instant,
 }
 
 impl Pool {
-    /// An empty pool whose connections may take `connect` to be made.
-    pub(super) fn new(connect: Duration) -> Self {
+    /// An empty pool whose connections may take `connect` to be made. With credentials, they are TLS.
+    pub(super) fn new(connect: Duration, credentials: Option<Arc<Credentials>>) -> Self {
         Self {
             connect,
+            credentials,
             open: Mutex::default(),
         }
     }
 
-    /// The connection to `address`; it may not be established yet.
+    /// The connection to `address`, and the node at its other end, if there is TLS. It may not be established yet. If
+    /// a node is named, the connection leads to that one or fails.
     ///
     /// # Errors
     /// [`CallError::Unreachable`] when the address is malformed.
-    pub(super) fn channel(&self, address: &str, lane: Lane) -> Result<Channel, CallError> {
+    pub(super) fn channel(
+        &self,
+        address: &str,
+        node: Option<NodeId>,
+        lane: Lane,
+    ) -> Result<(Channel, Option<Arc<OtherEnd>>), CallError> {
         let unreachable = |reason: String| CallError::Unreachable {
             address: address.to_owned(),
             reason,
@@ -60,21 +74,34 @@ impl Pool {
         let now = Instant::now();
         let mut open = self.open.lock();
         let place = (checked, lane);
-        if let Some(pooled) = open.get_mut(&place) {
+        if let Some(pooled) = open.get_mut(&place).filter(|pooled| pooled.is_for(node)) {
             pooled.used = now;
-            return Ok(pooled.channel.clone());
+            return Ok((pooled.channel.clone(), pooled.other_end.clone()));
         }
         make_room(&mut open, now);
-        let channel = self
+        let endpoint = self
             .endpoint(address)
-            .map_err(|_| unreachable("the address cannot be called".to_owned()))?
-            .connect_lazy();
+            .map_err(|_| unreachable("the address cannot be called".to_owned()))?;
+        let other_end = self.credentials.as_ref();
+        let other_end = other_end.map(|_| OtherEnd::expecting(node));
+        let channel = match (&self.credentials, &other_end) {
+            (Some(credentials), Some(other_end)) => {
+                let connector = SecureConnector {
+                    tcp: tcp(),
+                    credentials: Arc::clone(credentials),
+                    other_end: Arc::clone(other_end),
+                };
+                endpoint.connect_with_connector_lazy(connector)
+            }
+            _ => endpoint.connect_lazy(),
+        };
         let pooled = Pooled {
             channel: channel.clone(),
+            other_end: other_end.clone(),
             used: now,
         };
         open.insert(place, pooled);
-        Ok(channel)
+        Ok((channel, other_end))
     }
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, tonic::transport::Error> {
@@ -92,6 +119,18 @@ impl Pool {
             .keep_alive_timeout(Duration::from_millis(limits::KEEPALIVE_TIMEOUT_MS))
             .keep_alive_while_idle(true))
     }
+}
+
+impl Pooled {
+    fn is_for(&self, node: Option<NodeId>) -> bool {
+        self.other_end.as_ref().is_none_or(|end| end.is_for(node))
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp
 }
 
 /// Drops connections that were unused for long and, if the pool is still full, the one that was unused longest.
@@ -117,13 +156,13 @@ mod tests {
 
     fn touch(pool: &Pool, port: usize) {
         let address = format!("127.0.0.1:{port}");
-        pool.channel(&address, Lane::Calls)
+        pool.channel(&address, None, Lane::Calls)
             .expect("it is an address");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_pool_is_bounded_and_forgets_what_was_not_used_longest() {
-        let pool = Pool::new(Duration::from_secs(1));
+        let pool = Pool::new(Duration::from_secs(1), None);
         for port in 1..=limits::CHANNELS_MAX {
             touch(&pool, port);
             tokio::time::advance(Duration::from_millis(1)).await;
@@ -140,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_used_for_long_is_released() {
-        let pool = Pool::new(Duration::from_secs(1));
+        let pool = Pool::new(Duration::from_secs(1), None);
         touch(&pool, 1);
         tokio::time::advance(Duration::from_millis(limits::CHANNEL_IDLE_MS_MAX)).await;
         touch(&pool, 2);
@@ -149,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_address_is_unreachable() {
-        let pool = Pool::new(Duration::from_secs(1));
+        let pool = Pool::new(Duration::from_secs(1), None);
         for address in [
             "",
             "x",
@@ -160,14 +199,17 @@ mod tests {
             "a b:1",
             "[::1:5",
         ] {
-            let refused = pool.channel(address, Lane::Calls);
+            let refused = pool.channel(address, None, Lane::Calls);
             assert!(
                 matches!(refused, Err(CallError::Unreachable { .. })),
                 "{address}"
             );
         }
         for address in ["localhost:7400", "127.0.0.1:1", "[::1]:7400"] {
-            assert!(pool.channel(address, Lane::Content).is_ok(), "{address}");
+            assert!(
+                pool.channel(address, None, Lane::Content).is_ok(),
+                "{address}"
+            );
         }
     }
 }

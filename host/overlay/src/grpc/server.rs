@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::middleware::Next;
+use dataverse_identity::credentials::Credentials;
 use futures_util::stream::{self, StreamExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +69,8 @@ impl Services {
     }
 }
 
-/// Serves other nodes and clients on `listener` until `shutdown` ends.
+/// Serves other nodes and clients on `listener` until `shutdown` ends. With credentials, all connections are TLS, and
+/// only nodes of the same network can call the overlay.
 ///
 /// # Errors
 /// Only errors of starting the server; a bad call or connection is not an error of the server.
@@ -76,10 +78,21 @@ pub async fn serve(
     listener: TcpListener,
     services: Services,
     timings: &Timings,
+    credentials: Option<Arc<Credentials>>,
     is_ready: impl Fn() -> bool,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    run(listener, bounds(), services, timings, is_ready, shutdown).await
+    let bounds = bounds();
+    run(
+        listener,
+        bounds,
+        services,
+        timings,
+        credentials,
+        is_ready,
+        shutdown,
+    )
+    .await
 }
 
 /// Serves these services, health and reflection.
@@ -88,6 +101,7 @@ pub(crate) async fn run(
     bounds: Bounds,
     services: Services,
     timings: &Timings,
+    credentials: Option<Arc<Credentials>>,
     is_ready: impl Fn() -> bool,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
@@ -108,7 +122,8 @@ pub(crate) async fn run(
     let closing = CancellationToken::new();
     let _closed_at_the_end = closing.clone().drop_guard();
     let stopping = CancellationToken::new();
-    let connections = incoming(listener, bounds, timings.call_deadline, closing.clone());
+    let greeting = timings.call_deadline;
+    let connections = incoming(listener, bounds, greeting, closing.clone(), credentials);
     let server = builder()
         .add_routes(noted(unbroken(routes)))
         .serve_with_incoming_shutdown(connections, async {
@@ -176,7 +191,7 @@ fn unbroken(routes: Routes) -> Routes {
 fn noted(routes: Routes) -> Routes {
     let note = |request: axum::extract::Request, next: Next| async {
         let over = request.extensions().get::<Over>();
-        let under_way = over.map(|Over(standing)| standing.begin());
+        let under_way = over.map(|over| over.activity.begin());
         let response = next.run(request).await;
         response.map(|body| Held::until_sent(body, under_way))
     };

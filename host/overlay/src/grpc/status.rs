@@ -11,6 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::convert::Malformed;
+use super::tls::failure_in;
 use crate::limits;
 use crate::transport::{CallError, Refusal};
 
@@ -114,8 +115,11 @@ fn broken(address: &str, status: &Status) -> String {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         return format!("the host name `{host}` can't be resolved");
     }
-    let of_system = causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    match of_system.last() {
+    let of_system = || causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if let Some(failure) = of_system().find_map(failure_in) {
+        return failure.to_string();
+    }
+    match of_system().last() {
         Some(error) if says(NOT_HTTP2) && error.kind() != io::ErrorKind::TimedOut => {
             NO_NODE.to_owned()
         }
@@ -141,7 +145,7 @@ const NOT_RESOLVED: &str = "dns error";
 /// What hyper says when the other side breaks the rules of HTTP/2.
 const NOT_HTTP2: &str = "http2 error";
 const HUNG_UP: &str = "it closed the connection without an answer; is it the port for nodes (--listen) of a Dataverse node?";
-const NO_NODE: &str = "the server there is not a Dataverse node; is it the port for nodes (--listen), and not one for HTTP or TLS?";
+const NO_NODE: &str = "the server there is not a Dataverse node; is it the port for nodes (--listen), and not one for HTTP? Or does one of the two nodes belong to a network with certificates (--join) and the other does not?";
 
 /// The kind of an error, or its text if the kind says nothing.
 fn in_words(error: &io::Error) -> String {

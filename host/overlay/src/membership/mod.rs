@@ -28,6 +28,7 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dataverse_core::id::NodeId;
 use dataverse_core::limits::LINKS_MAX;
 use dataverse_core::search::Peer;
 use tokio::sync::{mpsc, watch};
@@ -62,7 +63,7 @@ pub struct Membership {
     counters: Arc<Counters>,
     revision: watch::Receiver<u64>,
     own: watch::Sender<Option<PublishedStatus>>,
-    packets: mpsc::Sender<Bytes>,
+    packets: mpsc::Sender<(NodeId, Bytes)>,
     announces: mpsc::Sender<Peer>,
     leave: CancellationToken,
     stop: CancellationToken,
@@ -127,10 +128,11 @@ impl Membership {
         }
     }
 
-    /// Accepts a packet from another node. Never waits: when too many are queued, packets are dropped and counted.
-    pub fn packet(&self, packet: Bytes) {
+    /// Accepts a packet from this node. What it says of its own source must agree, or it is refused later. Never waits:
+    /// when too many are queued, packets are dropped and counted.
+    pub fn packet(&self, from: NodeId, packet: Bytes) {
         self.counters.packets_in.increment(1);
-        if self.packets.try_send(packet).is_err() {
+        if self.packets.try_send((from, packet)).is_err() {
             self.counters.packets_dropped.increment(1);
         }
     }

@@ -4,6 +4,7 @@
 //! published before: it asks each member once, directly.
 
 use bytes::{Buf, BufMut, Bytes};
+use dataverse_core::id::NodeId;
 use foca::{Codec, Header, Message, PostcardCodec, State};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -39,6 +40,8 @@ pub(super) enum PacketError {
     TooLarge,
     #[error("the bytes are not a packet")]
     Malformed,
+    #[error("the packet names another source than the node that sent it")]
+    ForeignSource,
     #[error(transparent)]
     PublishedStatus(#[from] StatusError),
     #[error(transparent)]
@@ -57,6 +60,19 @@ impl<'a> Packet<'a> {
         }
         postcard::from_bytes(bytes).map_err(|_| PacketError::Malformed)
     }
+}
+
+/// The node from which a packet of the SWIM protocol comes, as it says itself.
+pub(super) fn source_of(packet: &[u8]) -> Result<NodeId, PacketError> {
+    let header: Result<Header<Identity>, _> = PostcardCodec.decode_header(packet);
+    header.map_or(Err(PacketError::Malformed), |header| Ok(header.src.node))
+}
+
+/// Refuses a packet that its sender did not make. Packets are never passed on as they are.
+pub(super) fn check_source(source: NodeId, sender: NodeId) -> Result<(), PacketError> {
+    (source == sender)
+        .then_some(())
+        .ok_or(PacketError::ForeignSource)
 }
 
 /// The protocol's own codec with checks: bounds the number of members, and the number of identities that this node can

@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 use super::identity::Identity;
 use super::outbox::{Outbox, StatusNews};
 use super::pace::{Pace, positive, protocol};
-use super::packet::{GuardedCodec, Packet, PacketError};
+use super::packet::{GuardedCodec, Packet, PacketError, check_source, source_of};
 use super::sending::{Sending, Wire};
 use super::status::{PublishedStatus, StatusNote};
 use super::table::{Heard, Shared};
@@ -33,7 +33,7 @@ const HEALERS: usize = 3;
 
 /// What others send to the task.
 pub(super) struct Mailbox {
-    pub(super) packets: mpsc::Receiver<Bytes>,
+    pub(super) packets: mpsc::Receiver<(NodeId, Bytes)>,
     pub(super) announces: mpsc::Receiver<Peer>,
     pub(super) own: watch::Receiver<Option<PublishedStatus>>,
     pub(super) leave: CancellationToken,
@@ -104,7 +104,7 @@ impl Swim {
                 _ = heal.tick() => self.heal(),
                 Some(()) = self.sending.sent() => {}
                 Some(peer) = mail.announces.recv() => self.announce(Identity::of(&peer, 0)),
-                Some(packet) = mail.packets.recv() => self.take_in(&packet),
+                Some((from, packet)) = mail.packets.recv() => self.take_in(from, &packet),
             }
             if self.outbox.take_left_alone() || self.is_cut_off() {
                 self.begin_anew();
@@ -116,8 +116,8 @@ impl Swim {
         }
     }
 
-    fn take_in(&mut self, bytes: &[u8]) {
-        match self.read(bytes) {
+    fn take_in(&mut self, from: NodeId, bytes: &[u8]) {
+        match self.read(from, bytes) {
             Ok(()) => self.silent_rounds = 0,
             Err(error) => {
                 self.sending.refused();
@@ -126,10 +126,14 @@ impl Swim {
         }
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<(), PacketError> {
+    fn read(&mut self, sender: NodeId, bytes: &[u8]) -> Result<(), PacketError> {
         match Packet::from_bytes(bytes)? {
-            Packet::Swim(packet) => self.foca.handle_data(packet, &mut self.outbox)?,
+            Packet::Swim(packet) => {
+                check_source(source_of(packet)?, sender)?;
+                self.foca.handle_data(packet, &mut self.outbox)?;
+            }
             Packet::Ask { from, status } => {
+                check_source(NodeId::from_bytes(from), sender)?;
                 status.map_or(Ok(()), |status| self.hear(status))?;
                 let asker = self.table.lock().lifetime(NodeId::from_bytes(from));
                 if let (Some((asker, _)), Some(own)) = (asker, self.own_note()) {

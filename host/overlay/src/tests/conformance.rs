@@ -32,6 +32,14 @@ macro_rules! on_every_transport {
             })*
         }
 
+        mod over_tls {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(Bench::tls(&$timings()).await).await;
+            })*
+        }
+
         mod in_memory {
             use super::*;
             $(#[tokio::test]

@@ -104,7 +104,7 @@ async fn connections_without_a_call_shut_no_node_out() {
         socket
     });
     let _silent = join_all(silent).await;
-    let transport = GrpcTransport::new(&patient());
+    let transport = GrpcTransport::new(&patient(), None);
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
@@ -285,7 +285,7 @@ async fn a_stopping_server_breaks_off_what_does_not_end_in_time() {
 #[tokio::test]
 async fn a_peer_that_accepts_and_says_nothing_is_late() {
     let (_listener, to) = bound().await;
-    let transport = crate::grpc::GrpcTransport::new(&impatient());
+    let transport = crate::grpc::GrpcTransport::new(&impatient(), None);
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
@@ -302,7 +302,7 @@ async fn a_peer_that_accepts_and_says_nothing_is_late() {
 
 /// The error of a caller of this address.
 async fn error_of(address: &str) -> String {
-    let transport = crate::grpc::GrpcTransport::new(&patient());
+    let transport = crate::grpc::GrpcTransport::new(&patient(), None);
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,
@@ -359,7 +359,7 @@ async fn error_of_stranger<R: IntoResponse + Clone + Send + Sync + 'static>(answ
     let router = axum::Router::new().fallback(move || std::future::ready(answer.clone()));
     let services = Services::default().with("stranger", &[], |_| Routes::from(router));
     let _server = Server::within(connections::bounds(), listener, services, &patient());
-    let transport = crate::grpc::GrpcTransport::new(&patient());
+    let transport = crate::grpc::GrpcTransport::new(&patient(), None);
     let question = Question::Exact {
         key: key("ada/x"),
         floor: None,

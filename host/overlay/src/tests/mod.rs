@@ -1,10 +1,11 @@
-//! Tests of the transport port on every implementation: one suite (`conformance`), and what only sockets (`grpc`) or
-//! only the network in memory (`memory`) can show.
+//! Tests of the transport port on every implementation: one suite (`conformance`), and what only sockets (`grpc`), only
+//! TLS (`tls`) or only the network in memory (`memory`) can show.
 
 mod conformance;
 mod fake;
 mod grpc;
 mod memory;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use dataverse_core::id::NodeId;
 use dataverse_core::search::Peer;
 use dataverse_core::version::Stamp;
+use dataverse_identity::credentials::Credentials;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -79,6 +81,21 @@ impl Bench {
     }
 
     async fn grpc(timings: &Timings) -> Self {
+        Self::over_sockets(timings, None, None).await
+    }
+
+    async fn tls(timings: &Timings) -> Self {
+        let network = tls::Network::new();
+        let (a, b) = (network.credentials(0xa), network.credentials(0xb));
+        Self::over_sockets(timings, Some(a), Some(b)).await
+    }
+
+    /// With these credentials of the caller and of the node that is called.
+    async fn over_sockets(
+        timings: &Timings,
+        caller: Option<Arc<Credentials>>,
+        called: Option<Arc<Credentials>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("loopback exists");
@@ -89,8 +106,8 @@ impl Bench {
         let dead = peer(&unused.local_addr().expect("it is bound").to_string());
         let node = Arc::new(Fake::new(to.clone()));
         Self {
-            transport: Arc::new(GrpcTransport::new(timings)),
-            _server: Some(Server::start(listener, node.clone(), timings)),
+            transport: Arc::new(GrpcTransport::new(timings, caller)),
+            _server: Some(Server::secure(listener, node.clone(), timings, called)),
             node,
             to,
             dead,
@@ -106,8 +123,23 @@ struct Server {
 
 impl Server {
     fn start(listener: TcpListener, node: Arc<Fake>, timings: &Timings) -> Self {
+        Self::secure(listener, node, timings, None)
+    }
+
+    fn secure(
+        listener: TcpListener,
+        node: Arc<Fake>,
+        timings: &Timings,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Self {
         let services = Services::overlay(node, timings);
-        Self::within(connections::bounds(), listener, services, timings)
+        Self::run(
+            connections::bounds(),
+            listener,
+            services,
+            timings,
+            credentials,
+        )
     }
 
     fn within(
@@ -116,12 +148,31 @@ impl Server {
         services: Services,
         timings: &Timings,
     ) -> Self {
+        Self::run(bounds, listener, services, timings, None)
+    }
+
+    fn run(
+        bounds: Bounds,
+        listener: TcpListener,
+        services: Services,
+        timings: &Timings,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Self {
         let timings = timings.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let stopped = async { drop(stopped.await) };
-            server::run(listener, bounds, services, &timings, || true, stopped).await
+            server::run(
+                listener,
+                bounds,
+                services,
+                &timings,
+                credentials,
+                || true,
+                stopped,
+            )
+            .await
         });
         Self { tasks, stop }
     }

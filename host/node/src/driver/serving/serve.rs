@@ -369,7 +369,7 @@ impl Driver {
 
     async fn on_gossip(&self, sender: &Sender, ask: GossipPacket) -> Result<(), Refusal> {
         self.admit_caller(sender)?;
-        self.members.packet(ask.0);
+        self.members.packet(sender.node.id, ask.0);
         Ok(())
     }
 }

@@ -5,10 +5,11 @@ mod network;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataverse_core::id::NodeId;
 use dataverse_core::members::Liveness;
 use proptest::prelude::*;
 
-use self::network::{Network, Node, acquainted, address, status, until};
+use self::network::{Heard, Network, Node, acquainted, address, status, until};
 use super::PublishedStatus;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -198,11 +199,12 @@ async fn a_flood_of_packets_stops_nobody() {
     let mut nodes = network.line(3);
     acquainted(&nodes, 3 * SECOND).await;
     for _ in 0..10 {
-        for packet in network.heard() {
-            nodes[1].membership.packet(packet);
+        for (from, packet) in network.heard() {
+            nodes[1].membership.packet(from, packet);
         }
         for _ in 0..10_000 {
-            nodes[1].membership.packet(Bytes::from_static(&[0; 40_000]));
+            let noise = Bytes::from_static(&[0; 40_000]);
+            nodes[1].membership.packet(nodes[0].peer.id, noise);
         }
         tokio::time::sleep(SECOND / 10).await;
     }
@@ -210,6 +212,35 @@ async fn a_flood_of_packets_stops_nobody() {
     late.membership.announce_to(&nodes[1].peer);
     nodes.push(late);
     acquainted(&nodes, 15 * SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_packet_counts_only_if_its_source_has_sent_it() {
+    let elsewhere = Network::new(2, 0);
+    // What the stranger sends is meant for node 1.
+    let strangers: Vec<Node> = [7, 1]
+        .into_iter()
+        .map(|node| elsewhere.start(node, &address(node), 1_000))
+        .collect();
+    strangers[0].membership.announce_to(&strangers[1].peer);
+    tokio::time::sleep(60 * SECOND).await;
+    let stranger = NodeId::from(7);
+    let heard = elsewhere.heard().into_iter();
+    let packets: Vec<Bytes> = heard
+        .filter(|(from, _)| *from == stranger)
+        .map(|it| it.1)
+        .collect();
+    assert!(!packets.is_empty());
+    let network = Network::new(1, 0);
+    let nodes = network.line(2);
+    acquainted(&nodes, 3 * SECOND).await;
+    for (from, is_known) in [(nodes[0].peer.id, false), (stranger, true)] {
+        for packet in &packets {
+            nodes[1].membership.packet(from, packet.clone());
+        }
+        tokio::time::sleep(SECOND / 10).await;
+        assert_eq!(nodes[1].state_of(7).is_some(), is_known);
+    }
 }
 
 /// Damages real packets: cuts them off, extends them, changes bytes.
@@ -226,12 +257,12 @@ fn break_packet(packet: &[u8], cut: usize, tail: &[u8], changes: &[(usize, u8)])
 }
 
 /// Sends these packets to one of three nodes; the network must survive and accept a fourth.
-async fn survives(broken: impl FnOnce(Vec<Bytes>) -> Vec<Vec<u8>>) {
+async fn survives(broken: impl FnOnce(Vec<Heard>) -> Vec<Heard>) {
     let network = Network::new(1, 0);
     let mut nodes = network.line(3);
     acquainted(&nodes, 3 * SECOND).await;
-    for packet in broken(network.heard()) {
-        nodes[1].membership.packet(packet.into());
+    for (from, packet) in broken(network.heard()) {
+        nodes[1].membership.packet(from, packet);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let late = network.start(3, &address(3), 1_000);
@@ -260,7 +291,9 @@ proptest! {
     fn bytes_that_are_no_packets_are_harmless(
         packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..200),
     ) {
-        in_simulated_time(survives(|_| packets));
+        let from = NodeId::from(0);
+        let packets = packets.into_iter().map(|packet| (from, packet.into()));
+        in_simulated_time(survives(|_| packets.collect()));
     }
 
     #[test]
@@ -279,7 +312,8 @@ proptest! {
             breaks
                 .iter()
                 .map(|(index, cut, tail, changes)| {
-                    break_packet(&heard[index.index(heard.len())], *cut, tail, changes)
+                    let (from, packet) = &heard[index.index(heard.len())];
+                    (*from, break_packet(packet, *cut, tail, changes).into())
                 })
                 .collect()
         }));

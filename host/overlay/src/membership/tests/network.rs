@@ -25,13 +25,16 @@ use crate::transport::{
     PrepareBroken, Reply, Sender, Target, Transport,
 };
 
+/// A packet, and the node that sent it.
+pub(super) type Heard = (NodeId, Bytes);
+
 /// Which node listens where, and how reliably the network carries packets.
 pub(super) struct Network {
     listeners: Mutex<HashMap<Arc<str>, Weak<Membership>>>,
     /// Listeners on the other side of a split.
     apart: Mutex<HashSet<Arc<str>>>,
     /// Every tenth packet, for tests that send it again, damaged.
-    heard: Mutex<Vec<Bytes>>,
+    heard: Mutex<Vec<Heard>>,
     /// Of a hundred packets, how many are lost.
     lost_percent: u32,
     chance: Mutex<StdRng>,
@@ -118,7 +121,7 @@ impl Network {
     }
 
     /// Some of the packets that went through so far.
-    pub(super) fn heard(&self) -> Vec<Bytes> {
+    pub(super) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().clone()
     }
 
@@ -205,7 +208,7 @@ impl Transport for Network {
         };
         if keep {
             let mut heard = self.heard.lock();
-            heard.push(packet.clone());
+            heard.push((sender.node.id, packet.clone()));
         }
         time::sleep(Duration::from_millis(delay_ms)).await;
         if self.is_lost(&sender.node.address, address) {
@@ -221,7 +224,7 @@ impl Transport for Network {
                 reason: "nobody listens".to_owned(),
             });
         };
-        listener.packet(packet);
+        listener.packet(sender.node.id, packet);
         Ok(Message {
             sender,
             body: Reply::Gossip(()),

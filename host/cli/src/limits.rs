@@ -12,6 +12,11 @@ pub const HTTP_HOSTS_MAX: usize = 64;
 /// Nodes in a demo network.
 pub const DEMO_NODES_MAX: usize = 64;
 
+/// Attempts to join a network at the start of a node.
+pub const JOIN_ATTEMPTS_MAX: u32 = 10;
+/// Certificates of authorities that a node presents beside its own: those of the latest rotations.
+pub const AUTHORITIES_SHOWN_MAX: usize = 3;
+
 // Client commands.
 
 /// Bytes in an answer that a command reads whole: everything but file content.

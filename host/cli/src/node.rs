@@ -19,6 +19,7 @@ use dataverse_node::policies::api::PolicyApi;
 use dataverse_node::policies::{Policies, PoliciesConfig, PolicyCompiler};
 use dataverse_node::recorder::{Recorder, Recording};
 use dataverse_overlay::descriptors;
+use dataverse_overlay::enrolment;
 use dataverse_overlay::grpc::GrpcTransport;
 use dataverse_store::data_folder::DataFolder;
 use dataverse_store::{DiskOptions, DiskStore, MemoryStore, Store};
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::NodeConfig;
+use crate::identity::{self, NodeIdentity};
 
 /// The default capacity of a node that keeps everything in memory.
 const EPHEMERAL_BYTES: u64 = 1 << 30;
@@ -55,9 +57,18 @@ pub(crate) struct RunningNode {
     listens: SocketAddr,
     closing: CancellationToken,
     servers: JoinSet<anyhow::Result<()>>,
+    /// Keeps the node's identity up.
+    upkeep: JoinSet<()>,
     shutdown: Duration,
     /// The folder for what an in-memory node has to write; removed with it.
     _scratch: Option<TempDir>,
+}
+
+/// A node whose data folder is open.
+struct Opened {
+    store: Arc<dyn Store>,
+    id: NodeId,
+    identity: Option<NodeIdentity>,
 }
 
 impl RunningNode {
@@ -66,16 +77,25 @@ impl RunningNode {
     /// # Errors
     /// Why it can't start: for example a port that is taken, or a folder that is refused.
     pub(crate) async fn start(config: NodeConfig, keeping: Keeping) -> anyhow::Result<Self> {
-        let config = config.rooted().context("resolving the folders")?;
+        let mut config = config.rooted().context("resolving the folders")?;
         descriptors::raise_limit();
         let grpc = bind(config.listen, "--listen").await?;
         let http = bind(config.http, "--http").await?;
-        let drawn = NodeId::from(rand::random::<u128>());
         let folder = match keeping {
             Keeping::OnDisk => Some(claim(&config).await?),
             Keeping::InMemory => None,
         };
-        let started = Self::start_on(config, keeping, (grpc, http), drawn).await;
+        let known = folder.as_ref().and_then(DataFolder::node);
+        let known = known.or_else(|| identity::node_in(&config));
+        let drawn = known.unwrap_or_else(|| NodeId::from(rand::random::<u128>()));
+        let started = async {
+            let identity = identity::prepare(&config, drawn).await?;
+            if let Some(identity) = &identity {
+                identity.complete(&mut config);
+            }
+            Self::start_on(config, keeping, (grpc, http), drawn, identity).await
+        };
+        let started = started.await;
         if let (Err(_), Some(folder)) = (&started, folder) {
             tokio::task::spawn_blocking(move || folder.give_up(drawn)).await?;
         }
@@ -87,11 +107,17 @@ impl RunningNode {
         keeping: Keeping,
         listeners: (TcpListener, TcpListener),
         drawn: NodeId,
+        identity: Option<NodeIdentity>,
     ) -> anyhow::Result<Self> {
         let compiler = open_compiler(&config, keeping).await?;
         let (store, id) = open_store(&config, keeping, drawn).await?;
         let closed = Arc::clone(&store);
-        let started = Self::start_from(config, keeping, compiler, listeners, store, id).await;
+        let node = Opened {
+            store,
+            id,
+            identity,
+        };
+        let started = Self::start_from(config, keeping, compiler, listeners, node).await;
         if started.is_err() {
             closed.close().await;
         }
@@ -103,13 +129,27 @@ impl RunningNode {
         keeping: Keeping,
         compiler: Arc<PolicyCompiler>,
         (grpc, http): (TcpListener, TcpListener),
-        store: Arc<dyn Store>,
-        id: NodeId,
+        Opened {
+            store,
+            id,
+            identity,
+        }: Opened,
     ) -> anyhow::Result<Self> {
+        let credentials = identity.as_ref().map(|it| Arc::clone(it.credentials()));
+        if let Some(credentials) = credentials.as_ref().filter(|it| it.node() != id) {
+            anyhow::bail!(
+                "the data folder belongs to node {id} and the certificate to node {}; put back the folders that belong together",
+                credentials.node()
+            );
+        }
         let http_address = http.local_addr()?;
         let listens = grpc.local_addr()?;
         let advertised = config.advertise.clone();
         let address = advertised.unwrap_or_else(|| listens.to_string());
+        if let Some(identity) = &identity {
+            identity.keep_address(&address).await?;
+        }
+        let network = config.network.clone();
         let settings = config.settings.clone();
         let data = config.folder.clone();
         let record = config.record.clone().map(|file| Recording {
@@ -135,7 +175,7 @@ impl RunningNode {
             factor: config.factor,
             settings: config.settings,
             store,
-            transport: Arc::new(GrpcTransport::new(&settings.timings(), None)),
+            transport: Arc::new(GrpcTransport::new(&settings.timings(), credentials.clone())),
             policy_slots: Arc::new(PolicySlots::default()),
             recorder: recorder.map(Arc::new),
             now: system_now(),
@@ -160,11 +200,15 @@ impl RunningNode {
         let mut servers = JoinSet::new();
         let (of_grpc, at_end) = (Arc::clone(&driver), closing.clone());
         let timings = settings.timings();
+        let mut services = dataverse_api::grpc::services(&of_grpc);
+        if let Some(authority) = identity.as_ref().and_then(NodeIdentity::authority) {
+            services = enrolment::add_to(services, authority.clone(), network);
+        }
         servers.spawn(async move {
-            let services = dataverse_api::grpc::services(&of_grpc);
             let is_ready = move || of_grpc.is_ready();
             let end = at_end.cancelled_owned();
-            dataverse_overlay::grpc::serve(grpc, services, &timings, None, is_ready, end).await
+            dataverse_overlay::grpc::serve(grpc, services, &timings, credentials, is_ready, end)
+                .await
         });
         let (of_http, at_end) = (Arc::clone(&driver), closing.clone());
         let policy_api = Arc::clone(&policies) as Arc<dyn PolicyApi>;
@@ -173,6 +217,18 @@ impl RunningNode {
             let served = http::serve(http, of_http, policy_api, &settings, around, end).await;
             served.context("serving HTTP")
         });
+        let mut upkeep = JoinSet::new();
+        if let Some(identity) = identity {
+            let (of_identity, timings) = (Arc::clone(&driver), driver.settings().timings());
+            let neighbours = move || {
+                of_identity
+                    .links()
+                    .into_iter()
+                    .map(|it| it.address)
+                    .collect()
+            };
+            upkeep.spawn(identity.keep_up(neighbours, timings, closing.clone()));
+        }
         driver.link_with(config.links);
         let shutdown = driver.settings().node_shutdown;
         Ok(Self {
@@ -183,6 +239,7 @@ impl RunningNode {
             listens,
             closing,
             servers,
+            upkeep,
             shutdown,
             _scratch: scratch,
         })
@@ -239,6 +296,7 @@ impl RunningNode {
             tracing::warn!("cut off unfinished requests at shutdown");
         }
         self.servers.shutdown().await;
+        while self.upkeep.join_next().await.is_some() {}
         self.policies.stop().await;
         self.driver.stop().await;
     }
@@ -246,6 +304,7 @@ impl RunningNode {
     /// Ends abruptly, as if the machine had failed: connections break and no node is notified.
     pub(crate) async fn kill(mut self) {
         self.servers.shutdown().await;
+        self.upkeep.shutdown().await;
         self.policies.stop().await;
         self.driver.crash().await;
     }

@@ -7,6 +7,7 @@
 //! decides who belongs to the network.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use dataverse_core::id::NodeId;
 use rustls::pki_types::CertificateDer;
@@ -198,6 +199,13 @@ impl AuthorityFolder {
         let mut trust = Trust::new(root?);
         trust.restore(&self.folder.read_statements(STATEMENTS)?);
         Ok(trust)
+    }
+
+    /// When the statements were last changed; `None` if there are none yet.
+    #[must_use]
+    pub fn changed_at(&self) -> Option<SystemTime> {
+        let found = std::fs::metadata(self.folder.path(STATEMENTS)).ok()?;
+        found.modified().ok()
     }
 
     /// Invites machines on these terms. The secret is for the ticket; only its hash is kept.

@@ -37,6 +37,9 @@ pub struct Joined {
     /// The zone of this node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// The name under which the nodes of the network link with each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
 }
 
 /// A node's certificate, and what it trusts.
@@ -174,6 +177,7 @@ mod tests {
         let joined = Joined {
             issuer: Some("a:1".to_owned()),
             zone: None,
+            network: None,
         };
         folder.join(&issued, &joined).expect("it is kept");
 

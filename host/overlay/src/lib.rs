@@ -16,6 +16,9 @@
 //! the `gossip` call. It yields the members, whether each is alive, and the status that each publishes. Gossip serves
 //! liveness and placement only; searches walk the links.
 //!
+//! **Enrolment.** [`enrolment`] issues certificates to machines with a ticket and renews those of nodes, if this node has
+//! the key of the network's authority.
+//!
 //! Who owns what: `grpc::pool` outgoing connections; `grpc::connections` and [`connection_slots`] incoming ones;
 //! [`descriptors`] how many files a process may open, which bounds connections; [`timings`] and [`deadlines`] how long
 //! calls may take; [`counters`] what is counted; [`limits`] all bounds.
@@ -26,6 +29,7 @@ pub mod connection_slots;
 pub mod counters;
 pub mod deadlines;
 pub mod descriptors;
+pub mod enrolment;
 pub mod grpc;
 pub mod held;
 pub mod limits;

@@ -63,6 +63,13 @@ pub const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
 /// A node's certificate is checked again this often while a connection with it is open. Revocations are checked at once.
 pub const CERTIFICATE_CHECK_MS: u64 = 60_000;
 
+// Enrolment.
+
+/// Certificates that are issued at the same time; further requests are told to try again.
+pub const ENROLMENTS_AT_ONCE_MAX: usize = 4;
+/// Bytes in a request for a certificate.
+pub const ENROLMENT_BYTES_MAX: usize = 8 << 10;
+
 // Circuit breaker.
 
 /// Failed calls to a peer in a row that open its circuit …

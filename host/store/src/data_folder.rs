@@ -37,8 +37,9 @@ const NAMES: [&str; 11] = [
     "policies-kept",
     "lock",
 ];
-/// Prefixes of what else may be in it: copies of the index, and the `lost+found` of some file systems.
-const MORE_NAMES: [&str; 2] = ["index.redb.", "lost+found"];
+/// Prefixes of what else may be in it: copies of the index, the identity of a node, which stays after a failed start
+/// because a ticket was used for it, and the `lost+found` of some file systems.
+const MORE_NAMES: [&str; 3] = ["index.redb.", "identity", "lost+found"];
 
 /// Why a folder can't be a data folder. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,13 @@ impl DataFolder {
             absent,
             mode_before,
         })
+    }
+
+    /// The node whose folder it is, if that is known yet.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        let owner = fs::read_to_string(self.root.join("node.id")).ok()?;
+        owner.trim().parse().ok()
     }
 
     /// Removes what a failed start created and restores the folder's mode. `node` is the node that was to own the

@@ -2,7 +2,7 @@
 //!
 //! `Cli` parses the arguments and runs the command; `Screen` owns the output streams; `Failure` becomes an
 //! error message and an exit code in one place. Data goes to standard output, everything else to standard error.
-//! `node`, `demo`, `lab` and the `policy` commands that work on files run on their own; all others are clients of
+//! `node`, `demo`, `lab`, `network` and the `policy` commands that work on files run on their own; all others are clients of
 //! a running node's HTTP API and know nothing else about it.
 
 mod answers;
@@ -21,6 +21,7 @@ mod logging;
 mod ls;
 mod man;
 mod member;
+mod network;
 mod node;
 mod nodes;
 mod offered;
@@ -79,6 +80,7 @@ enum Command {
     Drain(drain::Drain),
     Undrain(drain::Undrain),
     Scrub(scrub::Scrub),
+    Network(network::Network),
     Policy(Box<policy::Policy>),
     Lab(Box<lab::Lab>),
     Completions(completions::Completions),
@@ -177,6 +179,7 @@ impl Cli {
             Command::Drain(command) => command.run(screen).await,
             Command::Undrain(command) => command.run(screen).await,
             Command::Scrub(command) => command.run(screen).await,
+            Command::Network(command) => command.run(screen),
             Command::Policy(command) => command.run(screen).await,
             Command::Lab(command) => command.run(screen).await,
             Command::Completions(command) => command.run(screen),
@@ -213,6 +216,7 @@ impl Command {
             Self::Drain(command) => command.asking.json,
             Self::Undrain(command) => command.asking.json,
             Self::Scrub(command) => command.asking.json,
+            Self::Network(command) => command.wants_json(),
             Self::Policy(command) => command.wants_json(),
             Self::Lab(command) => command.wants_json(),
             Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,

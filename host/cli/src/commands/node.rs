@@ -54,7 +54,22 @@ pub(super) struct Node {
     /// recording.names=true also the files' names
     #[arg(long, value_name = "FILE")]
     record: Option<String>,
-    /// Allow addresses that other machines can reach, although there is no authentication
+    /// A ticket of the network to join, as `dataverse network invite` prints it; needed only once
+    #[arg(long, value_name = "TICKET")]
+    join: Option<String>,
+    /// The folder of the network's authority: this node issues certificates to machines with a ticket
+    #[arg(long, value_name = "DIR")]
+    authority: Option<String>,
+    /// For those who run a PKI: the certificates of its authorities (PEM), read again when they change
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<String>,
+    /// The certificate of this node from a PKI (PEM), with the subject alternative name URI:urn:dataverse:node:ID
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The key of that certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Allow addresses that other machines can reach without an identity, or for HTTP, which has no authentication
     #[arg(long)]
     insecure: bool,
     /// Any other setting, such as search.hops=4; may be given several times
@@ -88,6 +103,11 @@ impl Node {
         if print {
             return print_config(&resolved, json, screen);
         }
+        let has_identity = crate::identity::is_given(&resolved.config);
+        resolved
+            .config
+            .check_listening(has_identity)
+            .map_err(Failure::Usage)?;
         Ok(crate::node::run(resolved.config).await?)
     }
 
@@ -126,6 +146,11 @@ impl Node {
             ("factor", self.factor),
             ("policies", self.policies),
             ("record", self.record),
+            ("join", self.join),
+            ("authority", self.authority),
+            ("tls_ca", self.tls_ca),
+            ("tls_cert", self.tls_cert),
+            ("tls_key", self.tls_key),
             ("insecure", self.insecure.then(|| "true".to_owned())),
         ];
         let mut flags: Values = given
@@ -163,7 +188,7 @@ fn empty(flag: &str) -> Failure {
 }
 
 /// The environment variables that are relevant here.
-fn environment() -> Result<Values, Failure> {
+pub(super) fn environment() -> Result<Values, Failure> {
     let ours =
         |name: &str| name.starts_with("DATAVERSE_") || ["HOME", "XDG_DATA_HOME"].contains(&name);
     let mut values = Values::new();

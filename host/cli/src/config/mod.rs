@@ -10,7 +10,7 @@ mod node;
 use std::collections::BTreeMap;
 
 use dataverse_node::settings::setting::{Setting, nearest, variable};
-pub(crate) use node::NodeConfig;
+pub(crate) use node::{NodeConfig, authority_folder};
 
 use dataverse_node::settings::Settings;
 

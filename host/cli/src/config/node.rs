@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dataverse_core::address;
 use dataverse_core::limits::{FACTOR_MAX, LINKS_MAX, NAME_BYTES_MAX};
+use dataverse_identity::ticket::{Ticket, TicketError};
 use dataverse_lab::limits::FACTOR_DEFAULT;
 use dataverse_node::settings::Settings;
 use dataverse_node::settings::setting::{Setting, within};
@@ -43,7 +44,17 @@ pub(crate) struct NodeConfig {
     pub policies: Option<PathBuf>,
     /// Where requests are recorded, if at all.
     pub record: Option<PathBuf>,
-    /// Addresses that other machines can reach are allowed.
+    /// A ticket of the network to join.
+    pub join: Option<Ticket>,
+    /// The folder of the network's authority, if this node issues certificates.
+    pub authority: Option<PathBuf>,
+    /// The certificates of a PKI's authorities, and this node's certificate and key.
+    pub tls_ca: Option<PathBuf>,
+    /// See `tls_ca`.
+    pub tls_cert: Option<PathBuf>,
+    /// See `tls_ca`.
+    pub tls_key: Option<PathBuf>,
+    /// Addresses that other machines can reach are allowed without an identity, and for HTTP.
     pub insecure: bool,
     /// All other settings.
     pub settings: Settings,
@@ -67,6 +78,11 @@ impl NodeConfig {
             factor: FACTOR_DEFAULT,
             policies: None,
             record: None,
+            join: None,
+            authority: None,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
             insecure: false,
             settings: Settings::default(),
         }
@@ -87,7 +103,15 @@ impl NodeConfig {
     /// If the current folder is not known.
     pub(crate) fn rooted(mut self) -> std::io::Result<Self> {
         self.folder = std::path::absolute(&self.folder)?;
-        for path in [&mut self.policies, &mut self.record].into_iter().flatten() {
+        let paths = [
+            &mut self.policies,
+            &mut self.record,
+            &mut self.authority,
+            &mut self.tls_ca,
+            &mut self.tls_cert,
+            &mut self.tls_key,
+        ];
+        for path in paths.into_iter().flatten() {
             *path = std::path::absolute(&*path)?;
         }
         Ok(self)
@@ -112,10 +136,16 @@ impl NodeConfig {
                 self.settings.write_min_replicas, self.factor
             ));
         }
-        let exposed = [("listen", self.listen), ("http", self.http)]
-            .into_iter()
-            .find_map(|(setting, address)| address::exposure(setting, address));
-        match exposed {
+        let files = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let given = files.iter().filter(|file| file.is_some()).count();
+        if ![0, files.len()].contains(&given) {
+            return Err("tls_ca, tls_cert and tls_key belong together: give all three (--tls-ca, --tls-cert, --tls-key) or none".to_owned());
+        }
+        let identities = [given > 0, self.join.is_some(), self.authority.is_some()];
+        if identities.into_iter().filter(|is_given| *is_given).count() > 1 {
+            return Err("a node has one identity: give --join, --authority, or the files of a PKI (--tls-ca, --tls-cert, --tls-key)".to_owned());
+        }
+        match address::exposure("http", self.http) {
             Some(sentence) if !self.insecure => Err(sentence),
             // Every node would take such an address for its own.
             _ if self.listen.ip().is_unspecified() && self.advertise.is_none() => Err(format!(
@@ -124,6 +154,20 @@ impl NodeConfig {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses an address for other nodes that other machines can reach, unless the node has an identity.
+    ///
+    /// # Errors
+    /// What is wrong and what to do.
+    pub(crate) fn check_listening(&self, has_identity: bool) -> Result<(), String> {
+        if has_identity || self.insecure || self.listen.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        Err(format!(
+            "listen {} can be reached from other machines, and this node has no identity by which nodes recognise each other: join a network with --join TICKET, or make one (`dataverse network create NAME`, then --authority DIR). With --insecure, anyone who can connect can read, replace and delete every file",
+            self.listen
+        ))
     }
 
     /// The name, parser and display of each setting.
@@ -242,20 +286,64 @@ impl NodeConfig {
         Setting {
             name: "record",
             meaning: "the file in which requests are recorded for the lab; by default none",
-            show: |config| {
-                config
-                    .record
-                    .as_ref()
-                    .map(|file| file.display().to_string())
-            },
+            show: |config| shown_path(&config.record),
             read: |config, text| {
                 config.record = Some(recording(text)?);
                 Ok(())
             },
         },
         Setting {
+            name: "join",
+            meaning: "a ticket of the network to join, needed only once",
+            // Whoever has the ticket can join.
+            show: |config| config.join.as_ref().map(|_| "(a ticket)".to_owned()),
+            read: |config, text| {
+                config.join = Some(
+                    text.parse()
+                        .map_err(|error: TicketError| error.to_string())?,
+                );
+                Ok(())
+            },
+        },
+        Setting {
+            name: "authority",
+            meaning: "the folder of the network's authority; this node issues certificates to machines with a ticket",
+            show: |config| shown_path(&config.authority),
+            read: |config, text| {
+                config.authority = Some(folder(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "tls_ca",
+            meaning: "for those who run a PKI: the certificates of its authorities (PEM), read again when they change",
+            show: |config| shown_path(&config.tls_ca),
+            read: |config, text| {
+                config.tls_ca = Some(file(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "tls_cert",
+            meaning: "the certificate of this node from a PKI (PEM)",
+            show: |config| shown_path(&config.tls_cert),
+            read: |config, text| {
+                config.tls_cert = Some(file(text)?);
+                Ok(())
+            },
+        },
+        Setting {
+            name: "tls_key",
+            meaning: "the key of that certificate (PEM)",
+            show: |config| shown_path(&config.tls_key),
+            read: |config, text| {
+                config.tls_key = Some(file(text)?);
+                Ok(())
+            },
+        },
+        Setting {
             name: "insecure",
-            meaning: "allow addresses that other machines can reach, although there is no authentication",
+            meaning: "allow addresses that other machines can reach without an identity, and for HTTP, which has no authentication",
             show: |config| config.insecure.show(),
             read: |config, text| {
                 config.insecure = bool::read(text)?;
@@ -279,6 +367,11 @@ pub(super) fn default_folder(environment: &Values) -> PathBuf {
         )
 }
 
+/// The default folder of an authority: beside the default data folder, which a node has for itself.
+pub(crate) fn authority_folder(environment: &Values) -> PathBuf {
+    default_folder(environment).with_file_name("dataverse-authority")
+}
+
 /// A name that fits into a line of `name=value` words and into a URL's segment.
 fn label(text: &str) -> Result<String, String> {
     let foreign = |char: char| char.is_whitespace() || char.is_control() || char == '/';
@@ -289,6 +382,14 @@ fn label(text: &str) -> Result<String, String> {
         return Err("expected a name without spaces, `/` or control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn shown_path(path: &Option<PathBuf>) -> Option<String> {
+    path.as_ref().map(|path| path.display().to_string())
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    folder(text).map_err(|_| "expected a file".to_owned())
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {
@@ -303,7 +404,7 @@ fn recording(text: &str) -> Result<PathBuf, String> {
     const OTHERS: [&str; 10] = [
         "bz2", "gz", "html", "json", "jsonl", "parquet", "svg", "xz", "zip", "zst",
     ];
-    let file = folder(text).map_err(|_| "expected a file".to_owned())?;
+    let file = file(text)?;
     let ending = file.extension().unwrap_or_default().to_string_lossy();
     match OTHERS.iter().find(|it| ending.eq_ignore_ascii_case(it)) {
         Some(other) => Err(format!(

@@ -193,22 +193,56 @@ fn values_that_contradict_each_other_are_refused() {
 
 #[test]
 fn addresses_off_loopback_need_to_be_asked_for() {
+    let http: &[_] = &[("http", "0.0.0.0:0")];
+    check_refused(http, &[], "", &["http", "--insecure", "authentication"]);
+    let config = accepted(&[("listen", "192.0.2.7:0")], &[], "").config;
+    let refused = config
+        .check_listening(false)
+        .expect_err("it has no identity");
+    for word in ["listen 192.0.2.7:0", "--insecure", "--join", "--authority"] {
+        assert!(refused.contains(word), "{word} in {refused}");
+    }
+    assert_eq!(config.check_listening(true), Ok(()));
     for name in ["listen", "http"] {
-        check_refused(
-            &[(name, "0.0.0.0:0")],
-            &[],
-            "",
-            &[name, "--insecure", "authentication"],
-        );
         let address = "192.0.2.7:0";
         let config = accepted(&[(name, address), ("insecure", "true")], &[], "").config;
         assert!(config.insecure);
+        assert_eq!(config.check_listening(false), Ok(()));
     }
 }
 
 #[test]
+fn a_node_has_one_identity_and_all_of_it() {
+    check_refused(
+        &[("tls_ca", "a"), ("tls_key", "b")],
+        &[],
+        "",
+        &["--tls-cert"],
+    );
+    let all: &[_] = &[("tls_ca", "a"), ("tls_cert", "b"), ("tls_key", "c")];
+    let config = accepted(all, &[], "").config;
+    assert_eq!(config.tls_cert, Some(PathBuf::from("b")));
+    let two = [all, &[("authority", "d")]].concat();
+    check_refused(&two, &[], "", &["one identity"]);
+    check_refused(&[("join", "hello")], &[], "", &["join", "not a ticket"]);
+}
+
+#[test]
+fn nobody_is_shown_the_ticket() {
+    use dataverse_identity::authority::Authority;
+    use dataverse_identity::ticket::{Ticket, TicketSecret};
+    let authority = Authority::create("home", 1, 1_000_000).expect("an authority");
+    let secret = TicketSecret::draw().expect("a secret");
+    let ticket = Ticket::new("a:1", authority.certificate(), secret).expect("an address");
+    let text = ticket.to_text();
+    let resolved = accepted(&[], &[("DATAVERSE_JOIN", &text)], "");
+    assert_eq!(resolved.config.join, Some(ticket));
+    assert!(!format!("{:?}", resolved.lines).contains(&text[8..]));
+}
+
+#[test]
 fn a_node_that_listens_everywhere_has_to_say_where_it_is_reached() {
-    let everywhere = [("listen", "0.0.0.0:7400"), ("insecure", "true")];
+    let everywhere: [(&str, &str); 2] = [("listen", "0.0.0.0:7400"), ("insecure", "true")];
     check_refused(&everywhere, &[], "", &["listen", "--advertise"]);
     let mut advertised = everywhere.to_vec();
     advertised.push(("advertise", "node.example:7400"));

@@ -23,7 +23,7 @@ mod pool;
 pub(crate) mod server;
 pub(crate) mod status;
 pub mod streams;
-mod tls;
+pub(crate) mod tls;
 
 pub use client::GrpcTransport;
 pub use convert::Malformed;
@@ -40,4 +40,8 @@ pub mod proto {
 
     /// The descriptors of `proto/`, for gRPC reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+    /// The same for the service that issues certificates.
+    pub const ENROLMENT_DESCRIPTORS: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/enrolment-descriptors.bin"));
 }

@@ -14,6 +14,7 @@ use dataverse_core::id::NodeId;
 use dataverse_identity::credentials::{Credentials, Role, in_words};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -55,6 +56,18 @@ impl OtherEnd {
     }
 }
 
+/// Connects and shakes hands.
+pub(crate) async fn dial(
+    mut tcp: HttpConnector,
+    to: Uri,
+    config: Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let tcp = tcp.call(to).await.map_err(io::Error::other)?;
+    let name = ServerName::try_from(NO_NAME).map_err(io::Error::other)?;
+    let shaken = TlsConnector::from(config).connect(name, tcp.into_inner());
+    shaken.await.map_err(worded)
+}
+
 /// Makes the connections of one channel.
 #[derive(Clone)]
 pub(in crate::grpc) struct SecureConnector {
@@ -64,11 +77,8 @@ pub(in crate::grpc) struct SecureConnector {
 }
 
 impl SecureConnector {
-    async fn connect(mut self, to: Uri) -> Result<TokioIo<Connected>, io::Error> {
-        let tcp = self.tcp.call(to).await.map_err(io::Error::other)?;
-        let name = ServerName::try_from(NO_NAME).map_err(io::Error::other)?;
-        let tls = TlsConnector::from(self.credentials.tls().outgoing);
-        let stream = tls.connect(name, tcp.into_inner()).await.map_err(worded)?;
+    async fn connect(self, to: Uri) -> Result<TokioIo<Connected>, io::Error> {
+        let stream = dial(self.tcp, to, self.credentials.tls().outgoing).await?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = self.credentials.identify(chain, Role::Server, now());
         let peer = peer.map_err(|error| failed(in_words(&error)))?;

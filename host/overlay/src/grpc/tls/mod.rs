@@ -6,7 +6,7 @@
 //! [`Credentials`], never here.
 
 pub(super) mod accept;
-pub(super) mod connect;
+pub(crate) mod connect;
 
 use std::fmt;
 use std::io;

@@ -20,7 +20,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// A correct clock, if libfaketime is installed.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let clock = Self {
             faketime: library()?,
             folder: Arc::new(TempDir::new().expect("a temporary folder can be created")),
@@ -30,7 +30,7 @@ impl Clock {
     }
 
     /// Sets it this many seconds ahead of the machine's clock, immediately.
-    fn set_ahead(&self, seconds: i64) {
+    pub(crate) fn set_ahead(&self, seconds: i64) {
         let unfinished = self.folder.path().join("new");
         fs::write(&unfinished, format!("{seconds:+}")).expect("it can be written");
         fs::rename(unfinished, self.file()).expect("it can be renamed");

@@ -16,6 +16,7 @@ mod files;
 mod grpc;
 #[path = "../../host/sandbox/tests/guests/mod.rs"]
 mod guests;
+mod identity;
 mod large;
 mod linearizable;
 mod policies;

@@ -83,8 +83,17 @@ impl Node {
 
     /// The same, in an existing folder.
     pub(crate) fn start_with_folder(name: &str, folder: TempDir) -> Self {
+        Self::start_with_folder_and(name, folder, Vec::new())
+    }
+
+    /// The same, with these further arguments.
+    pub(crate) fn start_with_folder_and(
+        name: &str,
+        folder: TempDir,
+        arguments: Vec<String>,
+    ) -> Self {
         let found = ["127.0.0.1:0"; 2];
-        Self::start_in(name, folder, Vec::new(), found, Surroundings::default())
+        Self::start_in(name, folder, arguments, found, Surroundings::default())
     }
 
     /// Stops it with `kill -9` and keeps its folder.

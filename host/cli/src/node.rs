@@ -149,7 +149,7 @@ impl RunningNode {
         if let Some(identity) = &identity {
             identity.keep_address(&address).await?;
         }
-        let network = config.network.clone();
+        let (network, insecure) = (config.network.clone(), config.insecure);
         let settings = config.settings.clone();
         let data = config.folder.clone();
         let record = config.record.clone().map(|file| Recording {
@@ -204,6 +204,9 @@ impl RunningNode {
         if let Some(authority) = identity.as_ref().and_then(NodeIdentity::authority) {
             services = enrolment::add_to(services, authority.clone(), network);
         }
+        if credentials.is_some() && !is_local(listens) && !insecure {
+            services = services.for_nodes_only();
+        }
         servers.spawn(async move {
             let is_ready = move || of_grpc.is_ready();
             let end = at_end.cancelled_owned();
@@ -217,6 +220,12 @@ impl RunningNode {
             let served = http::serve(http, of_http, policy_api, &settings, around, end).await;
             served.context("serving HTTP")
         });
+        if let Some(identity) = &identity {
+            driver.trust_by(Arc::clone(identity.credentials()));
+        }
+        if let Some(detail) = insecurity(insecure, identity.is_some(), listens, http_address) {
+            driver.note_insecure(detail);
+        }
         let mut upkeep = JoinSet::new();
         if let Some(identity) = identity {
             let (of_identity, timings) = (Arc::clone(&driver), driver.settings().timings());
@@ -329,6 +338,35 @@ pub(crate) async fn run(config: NodeConfig) -> anyhow::Result<()> {
     }
     node.stop().await;
     Ok(())
+}
+
+fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// What anybody who can connect can do, if this node was told to allow it.
+fn insecurity(
+    is_allowed: bool,
+    has_identity: bool,
+    listens: SocketAddr,
+    http: SocketAddr,
+) -> Option<String> {
+    let open: Vec<String> = [("HTTP", http), ("gRPC", listens)]
+        .into_iter()
+        .filter(|(_, address)| is_allowed && !is_local(*address))
+        .map(|(protocol, address)| format!("{protocol} ({address})"))
+        .collect();
+    if open.is_empty() {
+        return None;
+    }
+    let nodes = match has_identity || is_local(listens) {
+        true => "",
+        false => ", and pass for a node",
+    };
+    Some(format!(
+        "this node runs with --insecure: whoever can connect to {} can read, replace and delete every file{nodes}",
+        open.join(" or ")
+    ))
 }
 
 /// The reader of this line may have gone away, which is no reason to stop.

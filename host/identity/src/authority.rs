@@ -166,7 +166,7 @@ impl Authority {
         params.distinguished_name.remove(DnType::CommonName);
         params.distinguished_name.push(DnType::CommonName, network);
         params.serial_number = Some(SerialNumber::from(u64::from(generation)));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
@@ -201,6 +201,29 @@ impl Authority {
     #[must_use]
     pub const fn certificate(&self) -> &AuthorityCertificate {
         &self.certificate
+    }
+
+    /// Signs the key of the authority that follows, until the overlap ends. Who has not heard of the rotation yet accepts
+    /// certificates of the new authority by this one.
+    ///
+    /// # Errors
+    /// If the library fails.
+    pub fn cross_sign(
+        &self,
+        next: &Self,
+        now: Seconds,
+        until: Seconds,
+    ) -> Result<CertificateDer<'static>, CertificateError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.remove(DnType::CommonName);
+        let network = next.certificate.network();
+        params.distinguished_name.push(DnType::CommonName, network);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.not_before = date(now.saturating_sub(limits::CERTIFICATE_BACKDATED_S))?;
+        params.not_after = date(until)?;
+        let issuer = Issuer::from_ca_cert_der(self.certificate.der(), &self.key)?;
+        Ok(params.signed_by(&next.key, &issuer)?.der().clone())
     }
 
     /// Signs a statement.

@@ -397,11 +397,8 @@ impl AuthorityFolder {
         let (old, mut trust) = (self.authority()?, self.trust()?);
         let generation = old.certificate().generation();
         let new = Authority::create(trust.network(), generation + 1, now)?;
-        let rotation = Content::Rotation {
-            to: new.certificate().clone(),
-            until: now.saturating_add(overlap_s),
-        };
-        if !trust.restore(&[Statement::sign(rotation, &old)?]) {
+        let until = now.saturating_add(overlap_s);
+        if !trust.restore(&[Statement::rotation(&old, &new, now, until)?]) {
             return Err(AuthorityError::Bound(format!(
                 "the authority was rotated {} times, the maximum",
                 limits::ROTATIONS_MAX

@@ -3,10 +3,13 @@
 //! There are two: a node is revoked, and another key is the authority from now on. A statement never expires and can't be
 //! taken back. What statements add up to is in `trust`.
 //!
+//! A rotation also carries the new key certified by the old one, for the handshakes with nodes that have not heard of it.
+//!
 //! As bytes: 1 (the format), the kind (1 or 2), the content, the SHA-256 of the certificate of the authority that signs,
 //! and its Ed25519 signature over a fixed word, the format, the kind and the content. Numbers are big-endian.
 
 use dataverse_core::id::NodeId;
+use rustls::pki_types::CertificateDer;
 
 use crate::Seconds;
 use crate::authority::{Authority, AuthorityCertificate};
@@ -36,6 +39,8 @@ pub enum Content {
     Rotation {
         /// The certificate of the new authority.
         to: AuthorityCertificate,
+        /// The same key, certified by the old authority.
+        cross: CertificateDer<'static>,
         /// When the old one ceases to count.
         until: Seconds,
     },
@@ -63,10 +68,13 @@ impl Content {
                 bytes.extend_from_slice(node.as_bytes());
                 bytes.extend_from_slice(&at.to_be_bytes());
             }
-            Self::Rotation { to, until } => {
+            Self::Rotation { to, cross, until } => {
                 bytes.push(ROTATION);
                 bytes.extend_from_slice(&until.to_be_bytes());
+                // A statement has no space for one that is longer than 64 KiB, and says so when it is read.
+                bytes.extend_from_slice(&(to.der().len() as u16).to_be_bytes());
                 bytes.extend_from_slice(to.der());
+                bytes.extend_from_slice(cross);
             }
         }
         bytes
@@ -91,6 +99,24 @@ impl Statement {
             content,
             signature,
         })
+    }
+
+    /// A rotation to this authority, signed by the one before.
+    ///
+    /// # Errors
+    /// If the library fails.
+    pub fn rotation(
+        from: &Authority,
+        to: &Authority,
+        now: Seconds,
+        until: Seconds,
+    ) -> Result<Self, CertificateError> {
+        let rotation = Content::Rotation {
+            to: to.certificate().clone(),
+            cross: from.cross_sign(to, now, until)?,
+            until,
+        };
+        Self::sign(rotation, from)
     }
 
     /// Whether this authority signed it.
@@ -139,9 +165,13 @@ impl Statement {
                 }
             }
             [FORMAT, ROTATION, rest @ ..] => {
-                let (until, der) = rest.split_at_checked(8).ok_or(NotAStatement)?;
+                let (until, rest) = rest.split_at_checked(8).ok_or(NotAStatement)?;
+                let (length, rest) = rest.split_first_chunk::<2>().ok_or(NotAStatement)?;
+                let length = u16::from_be_bytes(*length).into();
+                let (to, cross) = rest.split_at_checked(length).ok_or(NotAStatement)?;
                 Content::Rotation {
-                    to: AuthorityCertificate::parse(der).map_err(|_| NotAStatement)?,
+                    to: AuthorityCertificate::parse(to).map_err(|_| NotAStatement)?,
+                    cross: cross.to_vec().into(),
                     until: seconds(until)?,
                 }
             }
@@ -172,10 +202,16 @@ mod tests {
 
     fn contents() -> [Content; 2] {
         let (node, at) = (NodeId::from(7), 2_000_000);
-        let to = authority(2).certificate().clone();
+        let next = authority(2);
+        let cross = authority(1).cross_sign(&next, 1_000_000, at);
+        let (to, cross) = (next.certificate().clone(), cross.expect("it is signed"));
         [
             Content::Revocation { node, at },
-            Content::Rotation { to, until: at },
+            Content::Rotation {
+                to,
+                cross,
+                until: at,
+            },
         ]
     }
 

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use dataverse_core::id::NodeId;
+use rustls::pki_types::CertificateDer;
 
 use crate::Seconds;
 use crate::authority::{Authority, AuthorityCertificate};
@@ -87,7 +88,7 @@ impl Trust {
 
     fn successor(&self, of: &AuthorityCertificate) -> Option<(&AuthorityCertificate, Seconds)> {
         match self.rotations.get(&of.fingerprint())?.content() {
-            Content::Rotation { to, until } => Some((to, *until)),
+            Content::Rotation { to, until, .. } => Some((to, *until)),
             Content::Revocation { .. } => None,
         }
     }
@@ -108,6 +109,22 @@ impl Trust {
             at = to;
         }
         at
+    }
+
+    /// The keys that followed each other, each certified by the one before, the newest first. A node presents those that
+    /// still count, for nodes that have not heard of the rotation.
+    #[must_use]
+    pub fn crossings(&self, now: Seconds) -> Vec<&CertificateDer<'static>> {
+        let line = self.line();
+        let counting = line.iter().filter(|authority| authority.counts(now));
+        let crossing = |authority: &Standing<'_>| {
+            let rotation = self.rotations.get(&authority.certificate.fingerprint())?;
+            match rotation.content() {
+                Content::Rotation { cross, .. } => Some(cross),
+                Content::Revocation { .. } => None,
+            }
+        };
+        counting.rev().filter_map(crossing).collect()
     }
 
     /// Whether this node does not belong to the network any more.
@@ -255,8 +272,7 @@ mod tests {
     }
 
     fn rotation(to: &Authority, by: &Authority) -> Statement {
-        let to = to.certificate().clone();
-        Statement::sign(Content::Rotation { to, until: LATER }, by).expect("it is signed")
+        Statement::rotation(by, to, NOW, LATER).expect("it is signed")
     }
 
     fn generations(trust: &Trust, now: Seconds) -> Vec<u32> {

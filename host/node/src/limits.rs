@@ -33,6 +33,8 @@ pub const COMMIT_TRIES_MAX: u32 = 3;
 pub const LINKS_ACCEPTED_MAX: usize = LINKS_MAX - LINKS_MAX / 4;
 /// Nodes that are called back at the same time because they ask for a link.
 pub const CALL_BACKS_MAX: usize = 32;
+/// Neighbours with which statements of the network's authorities are exchanged at the same time.
+pub const TRUST_ASKS_MAX: usize = 16;
 /// Nodes remembered as having left.
 pub const LEFT_MAX: usize = 4096;
 /// Leave messages sent concurrently.

@@ -298,6 +298,24 @@ pub struct UnlinkAsk;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GossipPacket(pub Bytes);
 
+/// Tells a node what the authorities of the network have stated, and asks for what it knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustAsk {
+    /// The SHA-256 of all statements that the sender knows.
+    pub digest: [u8; 32],
+    /// Some of them, as bytes: all that the receiver may lack.
+    pub statements: Vec<Bytes>,
+}
+
+/// The answer to a [`TrustAsk`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustAnswer {
+    /// The SHA-256 of all statements that the answering node knows.
+    pub digest: [u8; 32],
+    /// All of them, unless the asking node knows the same.
+    pub statements: Vec<Bytes>,
+}
+
 /// The body of a unary call: one message there, one back.
 pub trait Ask: Sized + Send {
     /// The body of the answer.
@@ -370,6 +388,8 @@ unary_calls! {
     Reconcile(ReconcileAsk) -> ReconcileAnswer;
     /// Passes an announcement on.
     Announce(Announcement) -> ();
+    /// Exchanges what the authorities of the network have stated.
+    Trust(TrustAsk) -> TrustAnswer;
     /// Carries one packet of the membership protocol.
     Gossip(GossipPacket) -> ();
 }
@@ -399,6 +419,8 @@ pub enum CallKind {
     Reconcile,
     /// See [`Call::Announce`].
     Announce,
+    /// See [`Call::Trust`].
+    Trust,
     /// See [`Call::Gossip`].
     Gossip,
 }

@@ -54,7 +54,8 @@ pub(super) struct Node {
     /// recording.names=true also the files' names
     #[arg(long, value_name = "FILE")]
     record: Option<String>,
-    /// A ticket of the network to join, as `dataverse network invite` prints it; needed only once
+    /// A ticket of the network to join, as `dataverse network invite` prints it; needed only once. The node links with the
+    /// one that issues its certificate, unless --link names others
     #[arg(long, value_name = "TICKET")]
     join: Option<String>,
     /// The folder of the network's authority: this node issues certificates to machines with a ticket

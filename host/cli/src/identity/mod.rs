@@ -277,7 +277,8 @@ impl NodeIdentity {
         if let Some(network) = self.joined.network.clone().filter(|_| is_default) {
             config.network = network;
         }
-        if let Some(issuer) = self.joined.issuer.clone().filter(|_| self.is_new) {
+        let is_alone = self.is_new && config.links.is_empty();
+        if let Some(issuer) = self.joined.issuer.clone().filter(|_| is_alone) {
             config.links.push(issuer);
         }
     }
@@ -293,12 +294,16 @@ impl NodeIdentity {
     }
 }
 
-/// The certificate of a node and, for machines that know only a ticket, those of the authorities.
+/// The certificate of a node; for machines that know only a ticket, those of the authorities; and for nodes that have not
+/// heard of a rotation, the new key certified by the old one.
 fn presented(membership: &Membership, key: &NodeKey) -> Presented {
     let authorities = membership.trust.authorities(now()).into_iter();
     let authorities = authorities.map(|it| it.certificate.der().clone()).rev();
     let authorities = authorities.take(limits::AUTHORITIES_SHOWN_MAX);
+    let crossings = membership.trust.crossings(now()).into_iter().cloned();
+    let crossings = crossings.take(limits::AUTHORITIES_SHOWN_MAX);
     let chain = std::iter::once(membership.certificate.clone()).chain(authorities);
+    let chain = chain.chain(crossings);
     Presented {
         chain: chain.collect(),
         key: key.for_tls(),

@@ -200,8 +200,7 @@ fn after_a_rotation_old_and_new_certificates_work_until_the_overlap_ends() {
     let (a, b) = (credentials(1, &first), credentials(2, &first));
     assert!(!a.should_renew(now()));
     let until = now() + DAY_S;
-    let to = second.certificate().clone();
-    let rotation = Statement::sign(Content::Rotation { to, until }, &first).expect("it is signed");
+    let rotation = Statement::rotation(&first, &second, now(), until).expect("it is signed");
     for node in [&a, &b] {
         assert!(node.learn(std::slice::from_ref(&rotation), now()));
         assert!(node.should_renew(now()), "another authority signs");
@@ -215,6 +214,29 @@ fn after_a_rotation_old_and_new_certificates_work_until_the_overlap_ends() {
     let chain = a.own.lock().chain.clone();
     assert!(b.identify(&chain, Role::Client, until - 1).is_ok());
     assert!(b.identify(&chain, Role::Client, until).is_err());
+}
+
+#[test]
+fn a_node_that_was_away_during_a_rotation_accepts_the_others_and_hears_of_it() {
+    let (first, second) = (authority(1), authority(2));
+    let (away, here) = (credentials(1, &first), credentials(2, &first));
+    let until = now() + DAY_S;
+    let rotation = Statement::rotation(&first, &second, now(), until).expect("it is signed");
+    assert!(here.learn(std::slice::from_ref(&rotation), now()));
+    let mut shown = presented(2, &second, now(), now() + 9 * DAY_S);
+    here.present(shown.clone_all(), now()).expect("it is good");
+    let words = ["client: its certificate is not of this network"];
+    check_refused(shake_hands(away.tls().outgoing, here.tls().nodes), &words);
+    let trust = here.trust().expect("it is a network's");
+    shown
+        .chain
+        .extend(trust.crossings(now()).into_iter().cloned());
+    here.present(shown, now()).expect("it is good");
+    assert_eq!(shake_hands(away.tls().outgoing, here.tls().nodes), Ok(()));
+    assert_eq!(shake_hands(here.tls().outgoing, away.tls().nodes), Ok(()));
+    assert!(away.learn(&[rotation], now()));
+    assert_eq!(shake_hands(away.tls().outgoing, here.tls().nodes), Ok(()));
+    assert!(trust.crossings(until).is_empty());
 }
 
 #[test]

@@ -34,7 +34,7 @@ mod tests;
 
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use dataverse_core::id::NodeId;
 use dataverse_core::key::Key;
@@ -57,6 +57,7 @@ pub use peers::call::PROTOCOL;
 pub use slots::*;
 
 use dataverse_core::secret::Secret;
+use dataverse_identity::credentials::Credentials;
 use dataverse_overlay::breaker::Breaker;
 use dataverse_overlay::membership::{Beginning, Membership};
 use dataverse_overlay::transport::Transport;
@@ -142,6 +143,12 @@ pub struct Driver {
     claims: Claims,
     isolation: Arc<Isolation>,
     leaving: AtomicBool,
+    /// What this node presents and whom it accepts; set if it has an identity.
+    credentials: OnceLock<Arc<Credentials>>,
+    /// Why anybody can reach this node, if so.
+    insecure: OnceLock<String>,
+    /// The operator was told that this node is revoked.
+    told_revoked: AtomicBool,
     lifetime: NodeLifetime,
     reconciling: Reconciling,
     verification: Verification,
@@ -237,6 +244,9 @@ impl Driver {
                 claims: Claims::default(),
                 isolation,
                 leaving: AtomicBool::new(false),
+                credentials: OnceLock::new(),
+                insecure: OnceLock::new(),
+                told_revoked: AtomicBool::new(false),
                 lifetime: NodeLifetime::new(lifetime),
                 reconciling: Reconciling::default(),
                 verification: Verification::default(),

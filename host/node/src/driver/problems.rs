@@ -1,6 +1,7 @@
-//! What is wrong with this node: its data folder was changed behind its back, or another node runs under its id.
+//! What is wrong with this node: its data folder was changed behind its back, another node runs under its id, it was
+//! revoked, or anybody can reach it.
 //!
-//! A node with such a problem refuses writes from clients and from other nodes, reports the problem in its status
+//! A node with one of the first two problems refuses writes from clients and from other nodes, reports the problem in its status
 //! and advertises no free space. It still serves reads. It resumes on its own once the cause is gone.
 
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use std::time::Duration;
 use super::Driver;
 use crate::driver::client::api::{NodeProblem, WriteError};
 
+/// What to do about a machine whose node was revoked.
+pub(super) const AGAIN: &str =
+    "to let this machine join again, start it with a fresh data folder and a ticket";
 /// How often the data folder is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -28,7 +32,25 @@ impl Driver {
             blocks: false,
             detail,
         });
-        store.into_iter().chain(own).chain(others).collect()
+        let insecure = self.insecure.get().map(|detail| NodeProblem {
+            kind: "insecure",
+            blocks: false,
+            detail: detail.clone(),
+        });
+        let revoked = self.is_revoked(self.me.id).then(|| NodeProblem {
+            kind: "identity",
+            blocks: false,
+            detail: format!("this node was revoked in its network, and no other node talks to it any more: {AGAIN}"),
+        });
+        let all = store.into_iter().chain(own).chain(others);
+        all.chain(revoked).chain(insecure).collect()
+    }
+
+    /// Reports from now on, for people, that anybody can reach this node and why.
+    pub fn note_insecure(&self, detail: String) {
+        tracing::warn!(%detail, "this node is open to other machines");
+        // It is said once, at the start.
+        let _ = self.insecure.set(detail);
     }
 
     /// Why the node is not ready, if it isn't.

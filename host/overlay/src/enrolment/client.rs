@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 use super::Enrolled;
 use crate::grpc::proto;
 use crate::grpc::proto::enrolment_client::EnrolmentClient;
-use crate::grpc::status::{call_error, late, protocol};
+use crate::grpc::status::{call_error, late, protocol, tls_failure};
 use crate::grpc::tls::connect::dial;
 use crate::limits;
 use crate::timings::Timings;
@@ -33,6 +33,14 @@ pub enum EnrolError {
     /// The call failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The two sides do not accept each other.
+    #[error("cannot join through {address}: {reason}")]
+    NotAccepted {
+        /// The address that was called.
+        address: String,
+        /// Why.
+        reason: String,
+    },
     /// The node there does not have the authority's key.
     #[error("the node at {0} does not issue certificates: it must run with --authority")]
     NotAnIssuer(String),
@@ -105,7 +113,13 @@ async fn asked(
     let reply = reply.map_err(|_| late(address))?;
     let reply = reply.map_err(|status| match status.code() {
         Code::Unimplemented => EnrolError::NotAnIssuer(address.to_owned()),
-        _ => call_error(address, &status).into(),
+        _ => match tls_failure(&status) {
+            Some(failure) => EnrolError::NotAccepted {
+                address: address.to_owned(),
+                reason: failure.to_string(),
+            },
+            None => call_error(address, &status).into(),
+        },
     })?;
     let reply = Enrolled::try_from(reply.into_inner());
     Ok(reply.map_err(|wrong| protocol(address, wrong))?)

@@ -132,6 +132,7 @@ impl Transport for GrpcTransport {
             Call::Move(ask) => send!(ask, MoveRequest, r#move, Move),
             Call::Reconcile(ask) => send!(ask, ReconcileRequest, reconcile, Reconcile),
             Call::Announce(ask) => send!(ask, AnnounceRequest, announce, Announce),
+            Call::Trust(ask) => send!(ask, TrustRequest, trust, Trust),
             Call::Gossip(ask) => send!(ask, GossipRequest, gossip, Gossip),
         }
     }

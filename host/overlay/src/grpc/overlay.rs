@@ -25,7 +25,8 @@ use crate::deadlines::Deadlines;
 use crate::timings::Timings;
 use crate::transport::{
     Announcement, Ask, CallError, CommitAsk, FetchAsk, Fetched, GossipPacket, IntroduceAsk,
-    LinkAsk, Message, MoveAsk, PullAsk, ReconcileAsk, Refusal, Sender, Serve, ServeExt, UnlinkAsk,
+    LinkAsk, Message, MoveAsk, PullAsk, ReconcileAsk, Refusal, Sender, Serve, ServeExt, TrustAsk,
+    UnlinkAsk,
 };
 
 /// Answers other nodes.
@@ -156,6 +157,13 @@ impl Overlay for OverlayService {
         request: Request<proto::ReconcileRequest>,
     ) -> Result<Response<proto::ReconcileReply>, Status> {
         self.unary::<ReconcileAsk, _, _>(request).await
+    }
+
+    async fn trust(
+        &self,
+        request: Request<proto::TrustRequest>,
+    ) -> Result<Response<proto::TrustReply>, Status> {
+        self.unary::<TrustAsk, _, _>(request).await
     }
 
     async fn gossip(

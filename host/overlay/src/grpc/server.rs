@@ -21,7 +21,7 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::connections::{Over, bounds, incoming};
+use super::connections::{Caller, Over, bounds, incoming};
 use super::overlay::OverlayService;
 use super::proto;
 use super::proto::overlay_server::OverlayServer;
@@ -31,6 +31,8 @@ use crate::limits;
 use crate::timings::Timings;
 use crate::transport::Serve;
 
+/// What callers without a certificate may call on a port that is for nodes only.
+const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.Health/", "/dataverse.v1.Enrolment/Enrol"];
 /// How often to check whether health checks need a new answer.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 
@@ -40,6 +42,7 @@ pub struct Services {
     routes: Routes,
     names: Vec<&'static str>,
     descriptors: Vec<&'static [u8]>,
+    for_nodes_only: bool,
 }
 
 impl Services {
@@ -52,6 +55,13 @@ impl Services {
         Self::default().with("dataverse.v1.Overlay", proto::DESCRIPTORS, |routes| {
             routes.add_service(overlay)
         })
+    }
+
+    /// Refuses callers without a certificate, except for health and for machines that want to join. Needs credentials.
+    #[must_use]
+    pub const fn for_nodes_only(mut self) -> Self {
+        self.for_nodes_only = true;
+        self
     }
 
     /// Adds a service: `add` adds it, health checks report it as `name`, and reflection shows `descriptors`.
@@ -109,6 +119,7 @@ pub(crate) async fn run(
         routes,
         names,
         descriptors,
+        for_nodes_only,
     } = services;
     let (health, health_service) = tonic_health::server::health_reporter();
     let reflection = descriptors.into_iter().fold(
@@ -117,6 +128,10 @@ pub(crate) async fn run(
     );
     let reflection = reflection.build_v1()?;
     let routes = routes.add_service(health_service).add_service(reflection);
+    let routes = match for_nodes_only {
+        true => closed_to_clients(routes),
+        false => routes,
+    };
     set_health(&health, &names, ServingStatus::Serving).await;
 
     let closing = CancellationToken::new();
@@ -185,6 +200,25 @@ fn unbroken(routes: Routes) -> Routes {
     let watch = |request: axum::extract::Request| async { request.map(watched) };
     let router = routes.into_axum_router();
     Routes::from(router.layer(axum::middleware::map_request(watch)))
+}
+
+/// Refuses callers without a certificate where [`OPEN_TO_ALL`] does not say otherwise.
+fn closed_to_clients(routes: Routes) -> Routes {
+    let check = |request: axum::extract::Request, next: Next| async {
+        let path = request.uri().path();
+        let is_open = OPEN_TO_ALL.iter().any(|open| path.starts_with(open));
+        let over = request.extensions().get::<Over>();
+        let is_node = over.is_some_and(|over| matches!(over.caller(), Caller::Node(_)));
+        match is_node || is_open {
+            true => next.run(request).await,
+            false => Status::unauthenticated(
+                "this port is open to nodes of its network only; use a node that listens on loopback (--listen)",
+            )
+            .into_http(),
+        }
+    };
+    let router = routes.into_axum_router();
+    Routes::from(router.layer(axum::middleware::from_fn(check)))
 }
 
 /// Marks a call as under way on its connection until the last of its answer is sent.

@@ -11,7 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::convert::Malformed;
-use super::tls::failure_in;
+use super::tls::{TlsFailure, failure_in};
 use crate::limits;
 use crate::transport::{CallError, Refusal};
 
@@ -115,10 +115,10 @@ fn broken(address: &str, status: &Status) -> String {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         return format!("the host name `{host}` can't be resolved");
     }
-    let of_system = || causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    if let Some(failure) = of_system().find_map(failure_in) {
+    if let Some(failure) = tls_failure(status) {
         return failure.to_string();
     }
+    let of_system = || causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
     match of_system().last() {
         Some(error) if says(NOT_HTTP2) && error.kind() != io::ErrorKind::TimedOut => {
             NO_NODE.to_owned()
@@ -129,6 +129,12 @@ fn broken(address: &str, status: &Status) -> String {
         // When it hung up, it is not always known whether it answered anything before.
         None => HUNG_UP.to_owned(),
     }
+}
+
+/// Why the two sides did not accept each other's certificates, if that is what went wrong.
+pub(crate) fn tls_failure(status: &Status) -> Option<&TlsFailure> {
+    let mut of_system = causes(status).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    of_system.find_map(failure_in)
 }
 
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {

@@ -18,7 +18,7 @@ use super::{Bench, from_a, impatient, patient, until};
 use crate::transport::{
     Announcement, Ask, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, GossipPacket,
     IntroduceAsk, LinkAnswer, LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PrepareBroken,
-    PullAsk, ReconcileAsk, Refusal, TransportExt, UnlinkAsk,
+    PullAsk, ReconcileAsk, Refusal, TransportExt, TrustAsk, UnlinkAsk,
 };
 
 /// Runs each of these on every implementation.
@@ -122,6 +122,14 @@ async fn small_calls_arrive_as_they_were_sent(bench: Bench) {
         .await
         .expect("it answers");
     heard(&bench, &ask);
+    let ask = from_a(TrustAsk {
+        digest: [9; 32],
+        statements: vec![Bytes::from_static(b"a"), Bytes::from_static(b"bc")],
+    });
+    let answer = transport.ask(to, ask.clone()).await.expect("it answers");
+    heard(&bench, &ask);
+    assert_eq!(answer.body.digest, [7; 32]);
+    assert_eq!(answer.body.statements, ask.body.statements);
     let ask = from_a(Announcement {
         record: record("ada/x", 5),
         hops_left: 31,

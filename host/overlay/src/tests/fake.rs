@@ -24,6 +24,7 @@ use crate::grpc::convert::{fetched_bytes, group_tree_bytes};
 use crate::transport::{
     Call, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, LinkAnswer, Message,
     PrepareAnswer, PrepareAsk, ReconcileAnswer, ReconcileAsk, Refusal, Reply, Sender, Serve,
+    TrustAnswer,
 };
 
 /// See the module.
@@ -189,6 +190,10 @@ impl Serve for Fake {
             Call::Move(_) => Reply::Move(()),
             Call::Reconcile(ask) => Reply::Reconcile(reconciled(&ask)),
             Call::Announce(_) => Reply::Announce(()),
+            Call::Trust(ask) => Reply::Trust(TrustAnswer {
+                digest: [7; 32],
+                statements: ask.statements,
+            }),
             Call::Gossip(_) => Reply::Gossip(()),
         })
     }

@@ -49,7 +49,7 @@ async fn probe(bench: &Bench) -> Result<(), CallError> {
         .map(|_| ())
 }
 
-async fn bound() -> (TcpListener, Peer) {
+pub(super) async fn bound() -> (TcpListener, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("loopback exists");

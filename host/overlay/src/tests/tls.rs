@@ -19,6 +19,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use tonic::Code;
 use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
@@ -29,7 +30,7 @@ use super::fake::{Fake, key, version};
 use super::{Bench, PATIENCE, Server, from_a, patient, peer, until};
 use crate::clock::system_now;
 use crate::grpc::proto::overlay_client::OverlayClient;
-use crate::grpc::{GrpcTransport, proto};
+use crate::grpc::{GrpcTransport, Services, connections, proto};
 use crate::transport::{CallError, FetchAsk, Refusal, TransportExt};
 
 const A: u128 = 0xa;
@@ -259,6 +260,28 @@ async fn clients_need_no_certificate_and_can_not_call_what_nodes_call() {
         .expect_err("it is no node");
     assert!(refused.message().contains("only nodes"), "{refused}");
     assert!(node.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_port_for_nodes_only_answers_clients_nothing_but_their_health() {
+    let network = Network::new();
+    let (listener, to) = super::grpc::bound().await;
+    let node = Arc::new(Fake::new(to.clone()));
+    let services = Services::overlay(node, &patient()).for_nodes_only();
+    let credentials = Some(network.credentials(B));
+    let bounds = connections::bounds();
+    let _server = Server::run(bounds, listener, services, &patient(), credentials);
+    let channel = client(&network.ticket(&to.address)).await;
+    let mut health = HealthClient::new(channel.clone());
+    let health = health.check(HealthCheckRequest::default()).await;
+    assert!(health.is_ok(), "{health:?}");
+    let ask = proto::ProbeRequest::from(from_a(question()));
+    let refused = OverlayClient::new(channel)
+        .probe(ask)
+        .await
+        .expect_err("it is no node");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert_eq!(probe(&transport(network.credentials(A)), &to).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

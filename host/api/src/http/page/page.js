@@ -246,6 +246,8 @@ async function refresh() {
     say("status", `Node ${status.name} of network ${status.network}: ${counted(status.replicas.files, "replica", "replicas")} `
       + `(${sized(status.replicas.bytes)}), ${counted(status.cached.files, "cached copy", "cached copies")} `
       + `(${sized(status.cached.bytes)}), ${sized(status.free)} free`);
+    const problems = status.problems.map((it) => it.detail).join(" ");
+    if (byId("problems").textContent !== problems) say("problems", problems, true);
     // Rows are replaced only when they change, so that a focused button keeps its focus.
     show("links", links, linkRow);
     show("nodes", nodes, nodeRow);

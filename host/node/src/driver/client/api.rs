@@ -394,7 +394,7 @@ impl std::fmt::Display for Silent {
 /// A problem that an operator must fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeProblem {
-    /// What it concerns: `store` or `identity`.
+    /// What it concerns: `store`, `identity` or `insecure`.
     pub kind: &'static str,
     /// Whether the node refuses writes because of it.
     pub blocks: bool,

@@ -11,7 +11,9 @@ use dataverse_core::members::{Edition, Liveness, MemberStatus, Members, Nearby};
 use dataverse_core::record::Record;
 use dataverse_core::search::Peer;
 use dataverse_overlay::membership;
+use dataverse_overlay::membership::MemberSeen;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -169,11 +171,15 @@ impl Driver {
     pub(in crate::driver) async fn watch_members(self: Arc<Self>) {
         let mut changes = self.members.subscribe();
         let mut gone_before = BTreeSet::new();
+        let mut trust = None;
         loop {
+            if trust.is_none() {
+                trust = self.credentials.get().map(|it| it.revision());
+            }
             let mut members = Members::default();
             let mut gone = BTreeSet::new();
-            let seen = self.members.members();
-            for seen in seen.iter() {
+            let (revoked, seen) = self.revoked_and_other_members();
+            for seen in &seen {
                 let state = seen.state;
                 if state == Liveness::Gone {
                     gone.insert(seen.peer.id);
@@ -186,18 +192,45 @@ impl Driver {
             let alive = |state| state == Liveness::Alive;
             let downtime = seen.iter().map(|seen| (seen.peer.id, alive(seen.state)));
             let publish = || self.seen.replace(members);
-            self.downtime.see(downtime, Instant::now(), publish);
+            let now = Instant::now();
+            self.downtime.see(downtime, now, publish);
+            self.downtime
+                .give_up(&revoked, now, self.settings.repair_after);
             let one_came = gone_before.difference(&gone).next().is_some();
             self.state.backlog.members_changed(one_came);
             for id in gone.symmetric_difference(&gone_before) {
                 self.check_soon(*id);
             }
             gone_before = gone;
-            match self.still_runs(changes.changed()).await {
-                Some(Ok(())) => {}
-                Some(Err(_)) | None => return,
+            let changed = self.still_runs(async {
+                tokio::select! {
+                    changed = changes.changed() => changed.is_ok(),
+                    changed = revision_of(&mut trust) => changed,
+                }
+            });
+            if changed.await != Some(true) {
+                return;
             }
         }
+    }
+
+    /// The members that were revoked in the network, and all others.
+    fn revoked_and_other_members(&self) -> (Vec<NodeId>, Vec<MemberSeen>) {
+        let seen = self.members.members();
+        let (revoked, others): (Vec<_>, Vec<_>) = seen
+            .iter()
+            .cloned()
+            .partition(|seen| self.is_revoked(seen.peer.id));
+        let revoked = revoked.into_iter().map(|seen| seen.peer.id);
+        (revoked.collect(), others)
+    }
+}
+
+/// Waits for a change of what the node trusts; for ever if it has no identity.
+async fn revision_of(trust: &mut Option<watch::Receiver<u64>>) -> bool {
+    match trust {
+        Some(revision) => revision.changed().await.is_ok(),
+        None => std::future::pending().await,
     }
 }
 

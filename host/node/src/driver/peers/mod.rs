@@ -7,6 +7,7 @@
 //!   at start and not made yet; `call_back`: a node that asks for a link must answer at its address.
 //! - `status`: what this node publishes about itself through gossip; `members`: the table of members it has
 //!   received; `candidates`: what policies see of them, such as the candidates for a replica.
+//! - `trust`: what the authorities of the network have stated, passed on to neighbours; revoked nodes are cut off.
 //! - `silent`: nodes that should answer and don't, for people.
 //! - `announce`: what this node learns of a file and passes on to its neighbours.
 //! - `goodbye`: a drained node announces that it leaves, so that nobody waits for it.
@@ -33,4 +34,5 @@ pub(in crate::driver) mod links;
 pub(in crate::driver) mod members;
 mod silent;
 pub(in crate::driver) mod status;
+pub(in crate::driver) mod trust;
 pub(in crate::driver) mod wanted;

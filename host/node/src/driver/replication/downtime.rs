@@ -47,6 +47,17 @@ impl Downtime {
         publish();
     }
 
+    /// Counts these nodes as gone at once: they will not come back.
+    pub(in crate::driver) fn give_up(&self, nodes: &[NodeId], now: Instant, gone_after: Duration) {
+        let since = now.checked_sub(gone_after).unwrap_or(now);
+        let mut silent = self.0.lock();
+        for id in nodes {
+            if silent.get(id).is_none_or(|known| *known > since) {
+                Arc::make_mut(&mut silent).insert(*id, since);
+            }
+        }
+    }
+
     /// Since when a node has been down that no member is: since it was first asked about.
     fn of_unknown(&self, id: NodeId, now: Instant) -> Option<Instant> {
         let mut silent = self.0.lock();

@@ -14,7 +14,7 @@ use dataverse_core::search::{Answer, Question};
 use dataverse_overlay::transport::{
     Announcement, Call, CallError, CommitAnswer, CommitAsk, FetchAsk, Fetched, GossipPacket,
     IntroduceAsk, LinkAnswer, LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk,
-    ReconcileAnswer, ReconcileAsk, Refusal, Reply, Sender, Serve,
+    ReconcileAnswer, ReconcileAsk, Refusal, Reply, Sender, Serve, TrustAnswer, TrustAsk,
 };
 use dataverse_store::crash;
 use dataverse_store::{Applied, Change, Prepared, StoreError};
@@ -61,6 +61,7 @@ impl Serve for Driver {
             Call::Move(ask) => Reply::Move(self.on_move_replica(sender, ask).await?),
             Call::Reconcile(ask) => Reply::Reconcile(self.on_reconcile(sender, ask).await?),
             Call::Announce(ask) => Reply::Announce(self.on_announce(sender, ask).await?),
+            Call::Trust(ask) => Reply::Trust(self.on_trust(sender, ask).await?),
             Call::Gossip(ask) => Reply::Gossip(self.on_gossip(sender, ask).await?),
         };
         Ok(self.message(reply))
@@ -365,6 +366,12 @@ impl Driver {
         let hops_left = hops_left.min(self.settings.announce_hops);
         self.learn(&record, hops_left, Some(sender.node.id)).await;
         Ok(())
+    }
+
+    async fn on_trust(&self, sender: &Sender, ask: TrustAsk) -> Result<TrustAnswer, Refusal> {
+        self.admit_caller(sender)?;
+        let _permit = self.admission.peer_call()?;
+        self.exchange_trust(ask).await
     }
 
     async fn on_gossip(&self, sender: &Sender, ask: GossipPacket) -> Result<(), Refusal> {

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use dataverse_core::content::GroupTree;
 use dataverse_core::limits::{FILE_BYTES_MAX, GROUP_BYTES};
 use dataverse_core::record::Record;
+use dataverse_identity::limits::{REVOCATIONS_MAX, ROTATIONS_MAX, STATEMENT_BYTES_MAX};
 
 use super::fields::{
-    Malformed, address, at_most, digest, key, nonce, preparation, proof, required, wire_bytes,
+    Malformed, address, at_most, bytes, digest, key, nonce, preparation, proof, required,
+    wire_bytes,
 };
 use super::record::{heard, record, sender};
 use crate::grpc::proto;
@@ -16,7 +18,8 @@ use crate::grpc::proto::commit_request::Ask;
 use crate::limits;
 use crate::transport::{
     Announcement, CommitAnswer, CommitAsk, FetchAsk, GossipPacket, IntroduceAsk, LinkAnswer,
-    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender, UnlinkAsk,
+    LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, Sender, TrustAnswer, TrustAsk,
+    UnlinkAsk,
 };
 
 /// Writes both conversions of a message: from its body to fields next to the sender, and back.
@@ -202,6 +205,32 @@ message!(
     |news| { record: Some((&*news.record).into()), hops_left: news.hops_left },
     |wire| Announcement { record: record(wire.record)?, hops_left: wire.hops_left }
 );
+
+message!(
+    TrustRequest <=> TrustAsk,
+    |ask| { digest: wire_bytes(&ask.digest), statements: ask.statements },
+    |wire| TrustAsk {
+        digest: bytes("digest", &wire.digest)?,
+        statements: statements(wire.statements)?,
+    }
+);
+
+message!(
+    TrustReply <=> TrustAnswer,
+    |answer| { digest: wire_bytes(&answer.digest), statements: answer.statements },
+    |wire| TrustAnswer {
+        digest: bytes("digest", &wire.digest)?,
+        statements: statements(wire.statements)?,
+    }
+);
+
+fn statements(wire: Vec<Bytes>) -> Result<Vec<Bytes>, Malformed> {
+    at_most("statements", wire.len(), REVOCATIONS_MAX + ROTATIONS_MAX)?;
+    for statement in &wire {
+        at_most("statements", statement.len(), STATEMENT_BYTES_MAX)?;
+    }
+    Ok(wire)
+}
 
 message!(GossipRequest <=> GossipPacket, |ask| { packet: ask.0 }, |wire| {
     at_most("packet", wire.packet.len(), limits::GOSSIP_PACKET_BYTES_MAX)?;

@@ -30,7 +30,7 @@ use crate::limits;
 use crate::transport::{
     Announcement, CommitAnswer, CommitAsk, FetchAsk, GossipPacket, IntroduceAsk, LinkAnswer,
     LinkAsk, Message, MoveAsk, PrepareAnswer, PrepareAsk, PullAsk, ReconcileAnswer, ReconcileAsk,
-    Sender, UnlinkAsk,
+    Sender, TrustAnswer, TrustAsk, UnlinkAsk,
 };
 
 fn node_id() -> impl Strategy<Value = NodeId> {
@@ -236,6 +236,11 @@ proptest! {
             check::<_, proto::LinkReply>(&from, &answer)?;
         }
         check::<_, proto::IntroduceRequest>(&from, &IntroduceAsk { other })?;
+        let digest = [packet.len() as u8; 32];
+        let statements = vec![packet.clone().into(), bytes::Bytes::new()];
+        let ask = TrustAsk { digest, statements: statements.clone() };
+        check::<_, proto::TrustRequest>(&from, &ask)?;
+        check::<_, proto::TrustReply>(&from, &TrustAnswer { digest, statements })?;
         check::<_, proto::GossipRequest>(&from, &GossipPacket(packet.into()))?;
     }
 
@@ -378,6 +383,8 @@ fn decode_all(bytes: &[u8]) {
     try_as::<Message<Announcement>, proto::AnnounceRequest>(bytes);
     try_as::<Message<ReconcileAsk>, proto::ReconcileRequest>(bytes);
     try_as::<Message<ReconcileAnswer>, proto::ReconcileReply>(bytes);
+    try_as::<Message<TrustAsk>, proto::TrustRequest>(bytes);
+    try_as::<Message<TrustAnswer>, proto::TrustReply>(bytes);
     try_as::<Message<GossipPacket>, proto::GossipRequest>(bytes);
 }
 

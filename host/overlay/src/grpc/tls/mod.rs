@@ -24,7 +24,7 @@ use crate::limits;
 
 /// Why a connection with another node failed, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TlsFailure(pub(super) String);
+pub(crate) struct TlsFailure(pub(super) String);
 
 impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

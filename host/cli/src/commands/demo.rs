@@ -30,6 +30,9 @@ pub(super) struct Demo {
     /// Keep the nodes' data in memory
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
+    /// Give the nodes certificates of a network of their own, and encrypt what passes between them
+    #[arg(long)]
+    secure: bool,
     /// Exit after the last step, with 1 if any step failed
     #[arg(long)]
     exit: bool,
@@ -58,6 +61,7 @@ impl Demo {
             shape: self.shape,
             http: self.http,
             place,
+            secure: self.secure,
             exit: self.exit,
         })
     }
@@ -93,7 +97,7 @@ mod tests {
             (plain.nodes, plain.shape, plain.exit),
             (4, Shape::Line, false)
         );
-        assert_eq!(plain.place, DemoPlace::Temporary);
+        assert_eq!((&plain.place, plain.secure), (&DemoPlace::Temporary, false));
         let full = [
             "--nodes",
             "9",
@@ -102,11 +106,12 @@ mod tests {
             "--http",
             "127.0.0.1:0",
             "--ephemeral",
+            "--secure",
             "--exit",
         ];
         let full = options(&full).expect("it is complete");
         assert_eq!((full.nodes, full.shape, full.exit), (9, Shape::Grid, true));
-        assert_eq!(full.place, DemoPlace::Ephemeral);
+        assert_eq!((&full.place, full.secure), (&DemoPlace::Ephemeral, true));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The demo: real nodes on real sockets in one process. `world` starts and links them, `reading`, `swapping` and
+//! The demo: real nodes on real sockets in one process. `world` starts and links them (with the
+//! tickets of `security`, if asked for), `reading`, `swapping` and
 //! `losing` are the steps, and `story` prints them. Every step checks that what it prints is true; the first one
 //! that fails ends the demo with an error.
 
 mod client;
 mod losing;
 mod reading;
+mod security;
 mod shape;
 mod story;
 mod swapping;
@@ -44,6 +46,8 @@ pub(crate) struct DemoOptions {
     pub http: SocketAddr,
     /// Where data is kept.
     pub place: DemoPlace,
+    /// Whether the nodes have certificates.
+    pub secure: bool,
     /// Exit after the last step instead of keeping the network running.
     pub exit: bool,
 }
@@ -79,6 +83,9 @@ async fn tell(
     world: &mut DemoNetwork,
 ) -> anyhow::Result<()> {
     let mut story = Story::default();
+    if options.secure {
+        world.secure(options, temporary, &mut story).await?;
+    }
     world.begin(options, temporary, &mut story).await?;
     let reader = 0;
     let far = world.farthest_from(reader);

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use super::client::{Voice, until};
+use super::security::DemoAuthority;
 use super::shape::{Edge, distances};
 use super::story::{Story, millis};
 use super::{DemoOptions, DemoPlace};
@@ -21,6 +22,8 @@ pub(super) const TRIES: usize = 200;
 pub(super) struct DemoNetwork {
     nodes: Vec<Option<RunningNode>>,
     edges: Vec<Edge>,
+    /// Who belongs to the network, if the nodes have certificates.
+    authority: Option<DemoAuthority>,
     /// The policies folder that all nodes share.
     policies: PathBuf,
     /// Distinguishes this run from earlier ones in the same folder, whose files would be in the way.
@@ -34,6 +37,18 @@ impl DemoNetwork {
             run: format!("{:08x}", rand::random::<u32>()),
             ..Self::default()
         }
+    }
+
+    /// Gives the nodes certificates.
+    pub(super) async fn secure(
+        &mut self,
+        options: &DemoOptions,
+        temporary: &TempDir,
+        story: &mut Story,
+    ) -> anyhow::Result<()> {
+        let folder = root(options, temporary).join("authority");
+        self.authority = Some(DemoAuthority::create(folder, story).await?);
+        Ok(())
     }
 
     /// Starts the nodes and links them.
@@ -96,6 +111,16 @@ impl DemoNetwork {
         config.http = options.http;
         if at > 0 {
             config.http.set_port(0);
+        }
+        match &self.authority {
+            Some(authority) if at == 0 => config.authority = Some(authority.folder()),
+            Some(authority) => {
+                config.join = Some(authority.ticket(self.node(0).address()).await?);
+                let earlier = self.edges.iter().filter(|(_, later)| *later == at);
+                let earlier = earlier.map(|(other, _)| self.node(*other).address().to_owned());
+                config.links = earlier.collect();
+            }
+            None => {}
         }
         RunningNode::start(config, keeping).await
     }

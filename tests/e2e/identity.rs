@@ -88,7 +88,7 @@ async fn can_link(node: &Node, other: &Node) -> bool {
 async fn is_linked(node: &Node, other: &Node) -> bool {
     let links = node.json("/v1/links").await;
     let mut links = links.as_array().expect("a list").iter();
-    links.any(|link| link["id"] == other.id.as_str() && link["up"] == true)
+    links.any(|link| link["node"] == other.name.as_str() && link["state"] == "up")
 }
 
 async fn knows(node: &Node, other: &Node) -> bool {

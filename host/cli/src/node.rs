@@ -230,10 +230,10 @@ impl RunningNode {
         if let Some(identity) = identity {
             let (of_identity, timings) = (Arc::clone(&driver), driver.settings().timings());
             let neighbours = move || {
-                of_identity
-                    .links()
-                    .into_iter()
-                    .map(|it| it.address)
+                let links = of_identity.links().into_iter();
+                links
+                    .filter(|link| link.up)
+                    .map(|link| link.address)
                     .collect()
             };
             upkeep.spawn(identity.keep_up(neighbours, timings, closing.clone()));
@@ -461,6 +461,19 @@ mod tests {
             http: any,
             ..NodeConfig::new(folder)
         }
+    }
+
+    #[test]
+    fn what_is_open_to_everybody_is_said() {
+        let [local, open] = [[127, 0, 0, 1], [0, 0, 0, 0]].map(|ip| SocketAddr::from((ip, 1)));
+        assert_eq!(insecurity(true, false, local, local), None);
+        assert_eq!(insecurity(false, true, open, local), None, "nodes only");
+        let said = insecurity(true, false, open, local).expect("it is open");
+        assert!(said.contains("gRPC") && !said.contains("HTTP"), "{said}");
+        assert!(said.contains("pass for a node"), "{said}");
+        let said = insecurity(true, true, open, open).expect("it is open");
+        assert!(said.contains("gRPC") && said.contains("HTTP"), "{said}");
+        assert!(!said.contains("pass for a node"), "{said}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,9 @@ pub struct Joined {
     /// The name under which the nodes of the network link with each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The node has been linked since it joined. Until then it tries to link with the issuer at each start.
+    #[serde(default)]
+    pub linked: bool,
 }
 
 /// A node's certificate, and what it trusts.
@@ -123,13 +126,21 @@ impl NodeFolder {
     /// # Errors
     /// [`FolderError`].
     pub fn join(&self, issued: &Issued, joined: &Joined) -> Result<(), FolderError> {
-        let text = toml::to_string(joined);
-        let text = text.map_err(|error| content_error(&self.folder.path(JOINED), error))?;
-        self.folder.write(JOINED, &text)?;
+        self.keep_joined(joined)?;
         self.folder.write(AUTHORITY, &issued.authority.to_pem())?;
         self.folder
             .write_statements(STATEMENTS, issued.statements.iter())?;
         self.keep_certificate(&issued.certificate)
+    }
+
+    /// Keeps what a node's ticket said.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn keep_joined(&self, joined: &Joined) -> Result<(), FolderError> {
+        let text = toml::to_string(joined);
+        let text = text.map_err(|error| content_error(&self.folder.path(JOINED), error))?;
+        self.folder.write(JOINED, &text)
     }
 
     /// Keeps a renewed certificate.
@@ -178,6 +189,7 @@ mod tests {
             issuer: Some("a:1".to_owned()),
             zone: None,
             network: None,
+            linked: false,
         };
         folder.join(&issued, &joined).expect("it is kept");
 

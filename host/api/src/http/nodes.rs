@@ -159,7 +159,7 @@ impl From<driver::SilentNode> for SilentNode {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NodeProblem {
     /// What it is about. `store`: the data folder was changed or replaced while the node ran; `identity`: two
-    /// nodes run under one id.
+    /// nodes run under one id, or this one was revoked in its network; `insecure`: whoever can connect can do everything.
     #[schema(example = "store")]
     kind: &'static str,
     /// The node accepts no writes because of it, and is not ready.

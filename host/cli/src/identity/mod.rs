@@ -38,8 +38,6 @@ pub(crate) struct NodeIdentity {
     credentials: Arc<Credentials>,
     source: Source,
     joined: Joined,
-    /// The node joined just now, so its first link is yet to be made.
-    is_new: bool,
 }
 
 /// Where an identity comes from.
@@ -185,7 +183,6 @@ impl Start {
         Ok(NodeIdentity {
             credentials: Arc::new(Credentials::new(self.node, presented, anchors, now())?),
             joined: membership.joined,
-            is_new: false,
             source: Source::Network {
                 folder: self.folder,
                 key: Box::new(self.key),
@@ -205,6 +202,7 @@ impl Start {
             issuer,
             zone: enrolled.issued.zone.clone(),
             network: Some(enrolled.network),
+            linked: false,
         };
         let (folder, node) = (self.folder.clone(), self.node);
         let kept = blocking(move || {
@@ -212,9 +210,7 @@ impl Start {
             Ok(folder.membership(node)?)
         });
         self.membership = kept.await.context("keeping the certificate of this node")?;
-        let is_new = authority.is_none();
         let mut identity = self.again()?;
-        identity.is_new = is_new;
         if let Source::Network { authority: own, .. } = &mut identity.source {
             *own = authority;
         }
@@ -277,7 +273,7 @@ impl NodeIdentity {
         if let Some(network) = self.joined.network.clone().filter(|_| is_default) {
             config.network = network;
         }
-        let is_alone = self.is_new && config.links.is_empty();
+        let is_alone = !self.joined.linked && config.links.is_empty();
         if let Some(issuer) = self.joined.issuer.clone().filter(|_| is_alone) {
             config.links.push(issuer);
         }

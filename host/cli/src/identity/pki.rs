@@ -55,7 +55,6 @@ impl PkiFiles {
             credentials: Arc::new(credentials),
             source: Source::Pki(self),
             joined: Joined::default(),
-            is_new: false,
         })
     }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use dataverse_core::backoff::Backoff;
 use dataverse_identity::authority_folder::AuthorityFolder;
 use dataverse_identity::joining::JoinRequest;
-use dataverse_identity::node_folder::NodeFolder;
+use dataverse_identity::node_folder::{Joined, NodeFolder};
 use dataverse_identity::statement::Statement;
 use dataverse_overlay::enrolment::{EnrolError, Enrolled, renew};
 use dataverse_overlay::timings::Timings;
@@ -27,6 +27,8 @@ const RENEW_AGAIN_MAX: Duration = Duration::from_secs(60 * 60);
 struct Upkeep<'a> {
     identity: &'a NodeIdentity,
     timings: Timings,
+    /// The first link has been made.
+    is_linked: bool,
     /// When the statements in the authority's folder were changed that are taken up.
     seen: Option<SystemTime>,
     /// When to try to renew again, after a failure.
@@ -35,8 +37,8 @@ struct Upkeep<'a> {
 }
 
 impl NodeIdentity {
-    /// Runs until `closing`. `neighbours` are the addresses of nodes that may issue certificates, besides the one that
-    /// issued the first.
+    /// Runs until `closing`. `neighbours` are the addresses of nodes with which there is a link. They may issue
+    /// certificates, besides the node that issued the first.
     pub(crate) async fn keep_up(
         self,
         neighbours: impl Fn() -> Vec<String>,
@@ -52,6 +54,7 @@ impl NodeIdentity {
                     let upkeep = Upkeep {
                         identity: &self,
                         timings,
+                        is_linked: self.joined.linked,
                         seen: None,
                         renew_at: Instant::now(),
                         backoff: Backoff::new(RENEW_AGAIN_MIN, RENEW_AGAIN_MAX),
@@ -109,6 +112,15 @@ impl Upkeep<'_> {
                     "the folder of the authority can't be read"
                 );
             }
+            if !self.is_linked && !neighbours().is_empty() {
+                match self.keep_linked(folder).await {
+                    Ok(()) => self.is_linked = true,
+                    Err(error) => tracing::warn!(
+                        error = format!("{error:#}"),
+                        "that this node is linked can't be kept"
+                    ),
+                }
+            }
             if credentials.digest() != kept {
                 match self.keep_statements(folder).await {
                     Ok(()) => kept = credentials.digest(),
@@ -152,6 +164,16 @@ impl Upkeep<'_> {
             tracing::info!("the authority revoked a node or was rotated");
         }
         Ok(())
+    }
+
+    /// The first link is made, and from now on kept by the driver.
+    async fn keep_linked(&self, folder: &NodeFolder) -> anyhow::Result<()> {
+        let joined = Joined {
+            linked: true,
+            ..self.identity.joined.clone()
+        };
+        let folder = folder.clone();
+        blocking(move || Ok(folder.keep_joined(&joined)?)).await
     }
 
     async fn keep_statements(&self, folder: &NodeFolder) -> anyhow::Result<()> {

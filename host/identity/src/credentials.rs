@@ -76,6 +76,7 @@ pub struct Tls {
 pub struct Credentials {
     anchors: Arc<Mutex<Anchors>>,
     own: Mutex<Own>,
+    learning: Mutex<()>,
     revision: watch::Sender<u64>,
 }
 
@@ -163,6 +164,7 @@ impl Credentials {
         Ok(Self {
             anchors,
             own: Mutex::new(own),
+            learning: Mutex::default(),
             revision: watch::Sender::new(0),
         })
     }
@@ -220,14 +222,17 @@ impl Credentials {
 
     /// Takes in statements of the network's authorities. True if anything is new.
     pub fn learn(&self, statements: &[Statement], now: Seconds) -> bool {
-        let learnt = match &mut *self.anchors.lock() {
-            Anchors::Network(trust) => trust.learn(statements, now),
-            Anchors::Pki(_) => false,
+        // Many signatures take a while, during which others ask whom to accept.
+        let _one_at_a_time = self.learning.lock();
+        let Some(mut trust) = self.trust() else {
+            return false;
         };
-        if learnt {
-            self.changed();
+        if !trust.learn(statements, now) {
+            return false;
         }
-        learnt
+        *self.anchors.lock() = Anchors::Network(trust);
+        self.changed();
+        true
     }
 
     /// What this node trusts; `None` if that is a PKI.

@@ -147,22 +147,31 @@ impl NodeConfig {
         }
         match address::exposure("http", self.http) {
             Some(sentence) if !self.insecure => Err(sentence),
-            // Every node would take such an address for its own.
-            _ if self.listen.ip().is_unspecified() && self.advertise.is_none() => Err(format!(
-                "listen ({}) covers all addresses of this machine, so other nodes can't tell which one to use: set one with advertise (--advertise HOST:PORT)",
-                self.listen
-            )),
+            // Without this, it is looked at once it is known whether the node has an identity.
+            _ if self.insecure => self.check_reachable(),
             _ => Ok(()),
         }
     }
 
-    /// Refuses an address for other nodes that other machines can reach, unless the node has an identity.
+    /// Refuses an address that every node would take for its own.
+    fn check_reachable(&self) -> Result<(), String> {
+        if self.listen.ip().is_unspecified() && self.advertise.is_none() {
+            return Err(format!(
+                "listen ({}) covers all addresses of this machine, so other nodes can't tell which one to use: set one with advertise (--advertise HOST:PORT)",
+                self.listen
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses an address for other nodes that other machines can reach, unless the node has an identity, and one at which
+    /// they do not reach it.
     ///
     /// # Errors
     /// What is wrong and what to do.
     pub(crate) fn check_listening(&self, has_identity: bool) -> Result<(), String> {
         if has_identity || self.insecure || self.listen.ip().to_canonical().is_loopback() {
-            return Ok(());
+            return self.check_reachable();
         }
         Err(format!(
             "listen {} can be reached from other machines, and this node has no identity by which nodes recognise each other: join a network with --join TICKET, or make one (`dataverse network create NAME`, then --authority DIR). With --insecure, anyone who can connect can read, replace and delete every file",

@@ -41,7 +41,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Checks the sender's protocol, network and clock, and takes in the clock.
+    /// Checks the sender's protocol, network and clock, and that it was not revoked; takes in the clock.
     pub(in crate::driver) fn admit_sender(&self, sender: &Sender) -> Result<(), Refusal> {
         if sender.protocol != PROTOCOL {
             return Err(Refusal::Invalid(format!(
@@ -53,6 +53,13 @@ impl Driver {
             return Err(Refusal::Invalid(format!(
                 "node {} belongs to network `{}`, node {} to `{}`: start both with the same --network to link them",
                 sender.node.name, sender.network, self.me.name, self.network
+            )));
+        }
+        // Its connections are refused as well; this holds whatever carries the message.
+        if self.is_revoked(sender.node.id) {
+            return Err(Refusal::Invalid(format!(
+                "node {} was revoked in this network",
+                sender.node.name
             )));
         }
         let now = self.now();

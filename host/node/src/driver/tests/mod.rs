@@ -11,6 +11,7 @@ mod linking;
 mod reconciling;
 mod relayout;
 mod scrubbing;
+mod trust;
 mod wanted;
 mod world;
 

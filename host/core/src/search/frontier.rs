@@ -1,10 +1,10 @@
 //! `Frontier`: every node that a search has discovered, which nodes named it, and which are still to be asked. Each node
 //! is asked once; if it does not answer, and another node has named another address for it, also there.
 //!
-//! A node can name neighbours that do not exist, or wrong addresses. So the nodes of a level are asked in turns, one named
-//! by each. Of those that one node has named, as many as [`SEARCH_FAILED_NEIGHBOURS_MAX`] beyond those that answer may
-//! fail, and [`SEARCH_PROBES_PER_ADDRESS_MAX`] at one address. The rest is given up without a probe and counts as
-//! unanswered, except for nodes that another node has named as well.
+//! A node can name neighbours that do not exist, or wrong addresses. So those are asked first that are named by a node of
+//! whose fewest have failed. Of those that one node has named, as many as [`SEARCH_FAILED_NEIGHBOURS_MAX`] beyond those
+//! that answer may fail, and [`SEARCH_PROBES_PER_ADDRESS_MAX`] at one address. The rest is given up without a probe and
+//! counts as unanswered, except for nodes that another node has named as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ pub(super) enum Next {
 #[derive(Default)]
 struct Named {
     waiting: BTreeSet<NodeId>,
-    asked: u32,
+    turn: Option<(u32, NodeId, NodeId)>,
     answered: u32,
     failed: u32,
     /// Probes that were not answered, or not yet, by address.
@@ -112,8 +112,8 @@ pub(super) struct Frontier {
     level: u32,
     /// The nodes of the current level, by the node that named them.
     named: BTreeMap<NodeId, Named>,
-    /// How many were asked of those that a node has named, for each that has named some that wait.
-    turns: BTreeSet<(u32, NodeId)>,
+    /// Whose turn it is: of those that have named nodes that wait, how many of them failed, and the first that waits.
+    turns: BTreeSet<(u32, NodeId, NodeId)>,
     next: Shares,
     /// How many nodes may still be asked beyond the current level.
     room: usize,
@@ -175,10 +175,22 @@ impl Frontier {
         }
     }
 
-    /// The next node of this level, in turns by the nodes that named them, then by id.
+    /// Puts a node that has named others in its place among the turns.
+    fn take_turn(&mut self, by: NodeId) {
+        let Some(named) = self.named.get_mut(&by) else {
+            return;
+        };
+        if let Some(turn) = named.turn.take() {
+            self.turns.remove(&turn);
+        }
+        named.turn = named.waiting.first().map(|id| (named.failed, *id, by));
+        self.turns.extend(named.turn);
+    }
+
+    /// The next node of this level: of those named by the node of whose fewest have failed, then by id.
     pub(super) fn pop(&mut self) -> Option<Next> {
         loop {
-            let (_, by) = self.turns.pop_first()?;
+            let (_, _, by) = *self.turns.first()?;
             let named = self.named.get_mut(&by)?;
             let id = named.waiting.pop_first()?;
             let seen = self.seen.get_mut(&id)?;
@@ -188,15 +200,13 @@ impl Frontier {
                 && named.failed >= SEARCH_FAILED_NEIGHBOURS_MAX.saturating_add(named.answered);
             let gives_up = is_made_up || *unanswered_at >= SEARCH_PROBES_PER_ADDRESS_MAX;
             if !gives_up {
-                named.asked += 1;
                 *unanswered_at += 1;
                 seen.is_asked();
             }
-            if !named.waiting.is_empty() {
-                self.turns.insert((named.asked, by));
-            }
+            let peer = seen.peer.clone();
+            self.take_turn(by);
             if !gives_up {
-                return Some(Next::Ask(seen.peer.clone()));
+                return Some(Next::Ask(peer));
             }
             if let Some(peer) = self.try_next(id) {
                 return Some(Next::GiveUp(peer));
@@ -220,9 +230,11 @@ impl Frontier {
 
     /// A node that was asked has not answered. Returns it, unless it is asked again at another address.
     pub(super) fn failed(&mut self, id: NodeId) -> Option<Peer> {
-        let by = self.seen.get(&id)?.named_by();
-        if let Some(named) = by.and_then(|by| self.named.get_mut(&by)) {
+        if let Some(by) = self.seen.get(&id)?.named_by()
+            && let Some(named) = self.named.get_mut(&by)
+        {
             named.failed += 1;
+            self.take_turn(by);
         }
         self.try_next(id)
     }
@@ -236,7 +248,7 @@ impl Frontier {
         match self.named.get_mut(&by) {
             Some(named) => {
                 named.waiting.insert(id);
-                self.turns.insert((named.asked, by));
+                self.take_turn(by);
             }
             None => self.add(by, id),
         }
@@ -272,7 +284,6 @@ impl Frontier {
         self.level += 1;
         let next = std::mem::take(&mut self.next);
         self.room -= next.len;
-        self.turns = next.by.keys().map(|by| (0, *by)).collect();
         let named = next.by.into_iter().map(|(by, waiting)| {
             let named = Named {
                 waiting,
@@ -281,6 +292,8 @@ impl Frontier {
             (by, named)
         });
         self.named = named.collect();
+        let all: Vec<NodeId> = self.named.keys().copied().collect();
+        all.into_iter().for_each(|by| self.take_turn(by));
         self.level_is_clipped = std::mem::take(&mut self.next_is_clipped);
     }
 

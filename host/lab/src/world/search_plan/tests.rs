@@ -24,7 +24,7 @@ fn peer(node: u32, ranks: &[u32]) -> Peer {
     Peer {
         id: id(node, ranks),
         name: node.to_string().into(),
-        address: "".into(),
+        address: node.to_string().into(),
     }
 }
 

@@ -51,9 +51,9 @@ impl Driver {
         nodes: impl IntoIterator<Item = Peer>,
         record: &Arc<Record>,
     ) -> bool {
-        let mut nodes = nodes.into_iter().peekable();
-        if nodes.peek().is_none() || record.size == 0 {
-            return nodes.peek().is_some();
+        let nodes: Vec<Peer> = nodes.into_iter().collect();
+        if record.size == 0 {
+            return !nodes.is_empty();
         }
         // Another one for every version.
         let group = record.version.stamp.0 % record.size.div_ceil(GROUP_BYTES);

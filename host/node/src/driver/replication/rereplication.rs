@@ -100,7 +100,7 @@ impl ReReplication {
 }
 
 /// What decides which files need something.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(PartialEq, Eq, Default)]
 struct Surroundings {
     gone: Vec<NodeId>,
     draining: bool,
@@ -158,7 +158,7 @@ impl Driver {
             let Some(woken) = woken.await else { return };
             let surroundings = self.surroundings();
             let has_changed = woken
-                || self.is_scan_outdated()
+                || self.is_outdated_by(&surroundings)
                 || rescans.are_due(self.candidate_ids(), Instant::now());
             let is_due = looked.is_none_or(|looked: Instant| looked.elapsed() >= SCAN_ANYWAY_EVERY);
             let emptying = surroundings.draining && !self.rereplication.found_this_node_empty();
@@ -215,8 +215,11 @@ impl Driver {
 
     /// Whether other files may be endangered than the last scan found, or in another order.
     pub(super) fn is_scan_outdated(&self) -> bool {
-        let now = self.surroundings();
-        *self.rereplication.scanned.lock() != now
+        self.is_outdated_by(&self.surroundings())
+    }
+
+    fn is_outdated_by(&self, surroundings: &Surroundings) -> bool {
+        *self.rereplication.scanned.lock() != *surroundings
     }
 
     /// Scans all replicas and adds the most endangered files to the backlog.

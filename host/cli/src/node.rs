@@ -29,7 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, is_local};
 use crate::identity::{self, NodeIdentity};
 
 /// The default capacity of a node that keeps everything in memory.
@@ -204,7 +204,7 @@ impl RunningNode {
         if let Some(authority) = identity.as_ref().and_then(NodeIdentity::authority) {
             services = enrolment::add_to(services, authority.clone(), network);
         }
-        if credentials.is_some() && !is_local(listens) && !insecure {
+        if credentials.is_some() && !is_local(listens.ip()) && !insecure {
             services = services.for_nodes_only();
         }
         servers.spawn(async move {
@@ -340,10 +340,6 @@ pub(crate) async fn run(config: NodeConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_local(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
 /// What anybody who can connect can do, if this node was told to allow it.
 fn insecurity(
     is_allowed: bool,
@@ -353,13 +349,13 @@ fn insecurity(
 ) -> Option<String> {
     let open: Vec<String> = [("HTTP", http), ("gRPC", listens)]
         .into_iter()
-        .filter(|(_, address)| is_allowed && !is_local(*address))
+        .filter(|(_, address)| is_allowed && !is_local(address.ip()))
         .map(|(protocol, address)| format!("{protocol} ({address})"))
         .collect();
     if open.is_empty() {
         return None;
     }
-    let nodes = match has_identity || is_local(listens) {
+    let nodes = match has_identity || is_local(listens.ip()) {
         true => "",
         false => ", and pass for a node",
     };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use dataverse_core::address;
 
 use super::failure::Failure;
+use crate::config::is_local;
 use crate::demo::{DemoOptions, DemoPlace, Shape};
 use crate::limits;
 
@@ -45,7 +46,7 @@ impl Demo {
 
     fn options(self) -> Result<DemoOptions, Failure> {
         // The demo has no `--insecure`: it is for this machine only.
-        if !self.http.ip().to_canonical().is_loopback() {
+        if !is_local(self.http.ip()) {
             return Err(Failure::Usage(format!(
                 "--http {}: other machines can reach this address; the demo only listens on 127.0.0.1",
                 self.http

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use hyper_util::client::proxy::matcher::Matcher;
 
+use crate::config::is_local;
+
 /// The proxy for this URL, without credentials.
 pub(crate) fn of(url: &str) -> Option<String> {
     with(&Matcher::from_env(), url)
@@ -26,7 +28,7 @@ fn with(matcher: &Matcher, url: &str) -> Option<String> {
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     match address.parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().is_loopback(),
+        Ok(ip) => is_local(ip),
         Err(_) => {
             let name = host.trim_end_matches('.').to_ascii_lowercase();
             name == "localhost" || name.ends_with(".localhost")

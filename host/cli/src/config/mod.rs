@@ -8,6 +8,7 @@ pub(crate) mod file;
 mod node;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use dataverse_node::settings::setting::{Setting, nearest, variable};
 pub(crate) use node::{NodeConfig, authority_folder};
@@ -16,6 +17,11 @@ use dataverse_node::settings::Settings;
 
 /// Values by the name of their setting, or of their environment variable.
 pub(crate) type Values = BTreeMap<String, String>;
+
+/// Whether only programs on the same machine reach this address.
+pub(crate) fn is_local(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
 
 /// All sources of a node's configuration.
 #[derive(Debug, Clone, Default)]

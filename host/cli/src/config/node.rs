@@ -11,7 +11,7 @@ use dataverse_node::settings::Settings;
 use dataverse_node::settings::setting::{Setting, within};
 use dataverse_node::settings::value::Value;
 
-use super::Values;
+use super::{Values, is_local};
 use crate::limits;
 
 /// The configuration of one node. Built by [`super::resolve`] from the user's settings, or in code with
@@ -170,7 +170,7 @@ impl NodeConfig {
     /// # Errors
     /// What is wrong and what to do.
     pub(crate) fn check_listening(&self, has_identity: bool) -> Result<(), String> {
-        if has_identity || self.insecure || self.listen.ip().to_canonical().is_loopback() {
+        if has_identity || self.insecure || is_local(self.listen.ip()) {
             return self.check_reachable();
         }
         Err(format!(

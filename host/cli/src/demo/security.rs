@@ -6,9 +6,9 @@ use anyhow::Context;
 use dataverse_identity::authority_folder::{AuthorityFolder, Terms};
 use dataverse_identity::limits::INVITATION_VALID_S;
 use dataverse_identity::ticket::Ticket;
+use dataverse_overlay::clock::system_seconds;
 
 use super::story::Story;
-use crate::identity::now;
 
 /// The authority of a demo network.
 pub(super) struct DemoAuthority {
@@ -22,7 +22,7 @@ impl DemoAuthority {
         let place = folder.clone();
         let made = tokio::task::spawn_blocking(move || match AuthorityFolder::open(&place) {
             Ok(authority) => Ok(authority),
-            Err(_) => AuthorityFolder::create(&place, "demo", now()),
+            Err(_) => AuthorityFolder::create(&place, "demo", system_seconds()),
         });
         let authority = made.await?.context("making the authority")?.authority()?;
         story.tell(&format!(
@@ -48,7 +48,7 @@ impl DemoAuthority {
                 valid_s: INVITATION_VALID_S,
                 uses: 1,
             };
-            let secret = authority.invite(terms, now())?;
+            let secret = authority.invite(terms, system_seconds())?;
             let key = authority.authority()?;
             Ticket::new(&address, key.certificate(), secret).map_err(anyhow::Error::msg)
         });

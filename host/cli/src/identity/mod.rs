@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dataverse_core::id::NodeId;
-use dataverse_identity::Seconds;
 use dataverse_identity::authority_folder::AuthorityFolder;
 use dataverse_identity::credentials::{Anchors, Credentials, Presented};
 use dataverse_identity::joining::{JoinRequest, NodeKey};
 use dataverse_identity::node_folder::{Joined, Membership, NodeFolder};
 use dataverse_identity::ticket::Ticket;
-use dataverse_overlay::clock::system_now;
+use dataverse_overlay::clock::system_seconds;
 use dataverse_overlay::enrolment::{EnrolError, Enrolled, enrol};
 use dataverse_overlay::timings::Timings;
 use dataverse_overlay::transport::{CallError, Refusal};
@@ -131,7 +130,7 @@ impl Start {
         let (root, request) = (authority.to_owned(), self.request(config)?);
         let issued = blocking(move || {
             let authority = AuthorityFolder::open(&root)?;
-            let issued = authority.issue_own(&request, now())?;
+            let issued = authority.issue_own(&request, system_seconds())?;
             Ok((authority, issued))
         });
         let (authority, issued) = issued.await.context("--authority")?;
@@ -149,7 +148,7 @@ impl Start {
         config: &NodeConfig,
     ) -> anyhow::Result<NodeIdentity> {
         if let Some(membership) = &self.membership {
-            let authorities = membership.trust.authorities(now());
+            let authorities = membership.trust.authorities(system_seconds());
             let is_ours = authorities.iter().any(|it| ticket.is_for(it.certificate));
             if !is_ours {
                 anyhow::bail!(
@@ -157,7 +156,7 @@ impl Start {
                     membership.trust.network()
                 );
             }
-            if now() < membership.said.not_after {
+            if system_seconds() < membership.said.not_after {
                 return self.again();
             }
         }
@@ -172,8 +171,8 @@ impl Start {
         let membership = self
             .membership
             .context("this node has not joined a network")?;
-        let days = now().saturating_sub(membership.said.not_after) / (24 * 60 * 60);
-        if now() >= membership.said.not_after {
+        let days = system_seconds().saturating_sub(membership.said.not_after) / (24 * 60 * 60);
+        if system_seconds() >= membership.said.not_after {
             anyhow::bail!(
                 "the certificate of this node expired {days} days ago: join again with a new ticket (--join), which `dataverse network invite` prints"
             );
@@ -181,7 +180,12 @@ impl Start {
         let presented = presented(&membership, &self.key);
         let anchors = Anchors::Network(membership.trust);
         Ok(NodeIdentity {
-            credentials: Arc::new(Credentials::new(self.node, presented, anchors, now())?),
+            credentials: Arc::new(Credentials::new(
+                self.node,
+                presented,
+                anchors,
+                system_seconds(),
+            )?),
             joined: membership.joined,
             source: Source::Network {
                 folder: self.folder,
@@ -293,10 +297,14 @@ impl NodeIdentity {
 /// The certificate of a node; for machines that know only a ticket, those of the authorities; and for nodes that have not
 /// heard of a rotation, the new key certified by the old one.
 fn presented(membership: &Membership, key: &NodeKey) -> Presented {
-    let authorities = membership.trust.authorities(now()).into_iter();
+    let authorities = membership.trust.authorities(system_seconds()).into_iter();
     let authorities = authorities.map(|it| it.certificate.der().clone()).rev();
     let authorities = authorities.take(limits::AUTHORITIES_SHOWN_MAX);
-    let crossings = membership.trust.crossings(now()).into_iter().cloned();
+    let crossings = membership
+        .trust
+        .crossings(system_seconds())
+        .into_iter()
+        .cloned();
     let crossings = crossings.take(limits::AUTHORITIES_SHOWN_MAX);
     let chain = std::iter::once(membership.certificate.clone()).chain(authorities);
     let chain = chain.chain(crossings);
@@ -304,11 +312,6 @@ fn presented(membership: &Membership, key: &NodeKey) -> Presented {
         chain: chain.collect(),
         key: key.for_tls(),
     }
-}
-
-/// The time by which certificates are issued and judged.
-pub(crate) fn now() -> Seconds {
-    system_now()() / 1000
 }
 
 async fn blocking<T: Send + 'static>(

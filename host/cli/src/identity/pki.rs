@@ -12,10 +12,11 @@ use dataverse_core::id::NodeId;
 use dataverse_identity::certificate::der_in;
 use dataverse_identity::credentials::{Anchors, Credentials, Presented};
 use dataverse_identity::node_folder::Joined;
+use dataverse_overlay::clock::system_seconds;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{NodeIdentity, Source, blocking, now};
+use super::{NodeIdentity, Source, blocking};
 use crate::config::NodeConfig;
 
 /// The files of a node's identity.
@@ -48,7 +49,7 @@ impl PkiFiles {
         let files = self.clone();
         let Read { presented, roots } = blocking(move || files.read()).await?;
         let anchors = Anchors::Pki(roots);
-        let credentials = Credentials::new(node, presented, anchors, now());
+        let credentials = Credentials::new(node, presented, anchors, system_seconds());
         let credentials =
             credentials.with_context(|| format!("--tls-cert {}", self.certificate.display()))?;
         Ok(NodeIdentity {
@@ -62,7 +63,7 @@ impl PkiFiles {
     pub(super) async fn reload(&self, credentials: &Credentials) -> anyhow::Result<()> {
         let files = self.clone();
         let Read { presented, roots } = blocking(move || files.read()).await?;
-        Ok(credentials.replace(presented, roots, now())?)
+        Ok(credentials.replace(presented, roots, system_seconds())?)
     }
 
     /// When the files were last changed, as far as they are there.

@@ -9,13 +9,14 @@ use dataverse_identity::authority_folder::AuthorityFolder;
 use dataverse_identity::joining::JoinRequest;
 use dataverse_identity::node_folder::{Joined, NodeFolder};
 use dataverse_identity::statement::Statement;
+use dataverse_overlay::clock::system_seconds;
 use dataverse_overlay::enrolment::{EnrolError, Enrolled, renew};
 use dataverse_overlay::timings::Timings;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pki::{Edition, PkiFiles};
-use super::{NodeIdentity, Source, blocking, now, presented};
+use super::{NodeIdentity, Source, blocking, presented};
 
 /// How often to look for changes of files and dates.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -130,7 +131,7 @@ impl Upkeep<'_> {
                     ),
                 }
             }
-            if credentials.should_renew(now()) && self.renew_at <= Instant::now() {
+            if credentials.should_renew(system_seconds()) && self.renew_at <= Instant::now() {
                 self.renew(folder, authority, neighbours()).await;
             }
             tokio::select! {
@@ -160,7 +161,11 @@ impl Upkeep<'_> {
             return Ok(());
         };
         self.seen = changed_at;
-        if self.identity.credentials.learn(&statements, now()) {
+        if self
+            .identity
+            .credentials
+            .learn(&statements, system_seconds())
+        {
             tracing::info!("the authority revoked a node or was rotated");
         }
         Ok(())
@@ -191,7 +196,7 @@ impl Upkeep<'_> {
         neighbours: Vec<String>,
     ) {
         let until = self.identity.credentials.own().not_after;
-        let days_left = until.saturating_sub(now()) / (24 * 60 * 60);
+        let days_left = until.saturating_sub(system_seconds()) / (24 * 60 * 60);
         match self.renewed(folder, authority, neighbours).await {
             Ok(()) => {
                 self.backoff.reset();
@@ -222,13 +227,15 @@ impl Upkeep<'_> {
         let request = JoinRequest::new(own.node, &own.name, key)?;
         let issued = match authority.cloned() {
             Some(authority) => {
-                let issued = blocking(move || Ok(authority.issue_own(&request, now())?));
+                let issued = blocking(move || Ok(authority.issue_own(&request, system_seconds())?));
                 issued.await?
             }
             None => self.asked(&request, neighbours).await?.issued,
         };
         // The authority may have been rotated in the meantime.
-        identity.credentials.learn(&issued.statements, now());
+        identity
+            .credentials
+            .learn(&issued.statements, system_seconds());
         self.keep_statements(folder).await?;
         let (place, certificate) = (folder.clone(), issued.certificate);
         let membership = blocking(move || {
@@ -238,7 +245,7 @@ impl Upkeep<'_> {
         let membership = membership.await?.context("the certificate was just kept")?;
         identity
             .credentials
-            .present(presented(&membership, key), now())?;
+            .present(presented(&membership, key), system_seconds())?;
         Ok(())
     }
 

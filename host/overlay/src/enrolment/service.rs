@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use super::Enrolled;
-use crate::clock::system_now;
+use crate::clock::system_seconds;
 use crate::grpc::connections::{Caller, Over};
 use crate::grpc::proto::enrolment_server::{Enrolment, EnrolmentServer};
 use crate::grpc::{Services, proto};
@@ -75,7 +75,7 @@ impl Enrolment for EnrolmentService {
         let secret = secret.ok_or_else(|| invalid("the secret must have 16 bytes"))?;
         let request = JoinRequest::parse(&request).map_err(invalid)?;
         let reply = self.issue(move |authority| {
-            let issued = authority.enrol(&secret, &request, now());
+            let issued = authority.enrol(&secret, &request, system_seconds());
             match &issued {
                 Ok(_) => tracing::info!(node = request.name(), id = %request.node(), "a machine joined the network with a ticket"),
                 Err(reason) => tracing::warn!(node = request.name(), id = %request.node(), %reason, "refused a machine that wants to join"),
@@ -100,16 +100,12 @@ impl Enrolment for EnrolmentService {
             }
         }
         self.issue(move |authority| {
-            let issued = authority.renew(&request, now());
+            let issued = authority.renew(&request, system_seconds());
             tracing::info!(node = request.name(), id = %request.node(), is_renewed = issued.is_ok(), "a node asked for a new certificate");
             issued
         })
         .await
     }
-}
-
-fn now() -> dataverse_identity::Seconds {
-    system_now()() / 1000
 }
 
 fn invalid(reason: impl ToString) -> Status {

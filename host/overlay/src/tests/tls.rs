@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use dataverse_core::id::NodeId;
 use dataverse_core::search::{Peer, Question};
-use dataverse_identity::Seconds;
 use dataverse_identity::authority::Authority;
 use dataverse_identity::credentials::{Anchors, Credentials, Presented, client_with_ticket};
 use dataverse_identity::joining::{JoinRequest, NodeKey};
@@ -28,7 +27,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::fake::{Fake, key, version};
 use super::{Bench, PATIENCE, Server, from_a, patient, peer, until};
-use crate::clock::system_now;
+use crate::clock::system_seconds;
 use crate::grpc::proto::overlay_client::OverlayClient;
 use crate::grpc::{GrpcTransport, Services, connections, proto};
 use crate::transport::{CallError, FetchAsk, Refusal, TransportExt};
@@ -40,19 +39,17 @@ const C: u128 = 0xc;
 /// A network of which tests can be members.
 pub(super) struct Network(Authority);
 
-fn now() -> Seconds {
-    system_now()() / 1000
-}
-
 impl Network {
     pub(super) fn new() -> Self {
-        Self(Authority::create("test", 1, now()).expect("an authority"))
+        Self(Authority::create("test", 1, system_seconds()).expect("an authority"))
     }
 
     pub(super) fn credentials(&self, node: u128) -> Arc<Credentials> {
         let (node, key) = (NodeId::from(node), NodeKey::generate().expect("a key"));
         let request = JoinRequest::new(node, "A", &key).expect("a request");
-        let leaf = self.0.issue(&request, "A", now(), now() + 3600);
+        let leaf = self
+            .0
+            .issue(&request, "A", system_seconds(), system_seconds() + 3600);
         let presented = Presented {
             chain: vec![
                 leaf.expect("it is issued"),
@@ -61,13 +58,19 @@ impl Network {
             key: key.for_tls(),
         };
         let anchors = Anchors::Network(Trust::new(self.0.certificate().clone()));
-        let made = Credentials::new(node, presented, anchors, now());
+        let made = Credentials::new(node, presented, anchors, system_seconds());
         Arc::new(made.expect("they are good"))
     }
 
     fn revocation(&self, node: u128) -> Statement {
         let node = NodeId::from(node);
-        let revoked = Statement::sign(Content::Revocation { node, at: now() }, &self.0);
+        let revoked = Statement::sign(
+            Content::Revocation {
+                node,
+                at: system_seconds(),
+            },
+            &self.0,
+        );
         revoked.expect("it is signed")
     }
 
@@ -301,8 +304,8 @@ async fn a_revocation_closes_what_is_open_and_lets_nothing_in() {
         let fetched = crate::transport::Transport::fetch(&transport, &to, ask).await;
         let chunks = fetched.expect("it exists").body.chunks;
         let learnt = match at_the_server {
-            true => server.learn(&[network.revocation(A)], now()),
-            false => client.learn(&[network.revocation(B)], now()),
+            true => server.learn(&[network.revocation(A)], system_seconds()),
+            false => client.learn(&[network.revocation(B)], system_seconds()),
         };
         assert!(learnt);
         let chunks: Result<Vec<_>, _> = chunks.try_collect().await;
@@ -328,7 +331,7 @@ async fn an_idle_connection_of_a_revoked_node_is_closed_as_well() {
     stream.write_all(greeting).await.expect("it is sent");
     let mut some = [0; 9];
     stream.read_exact(&mut some).await.expect("its settings");
-    assert!(server.learn(&[network.revocation(A)], now()));
+    assert!(server.learn(&[network.revocation(A)], system_seconds()));
     let rest = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
     assert!(rest.is_ok(), "the node hangs up");
 }

@@ -1,11 +1,11 @@
 //! `network create`: makes the key of a network.
 
 use dataverse_identity::authority_folder::AuthorityFolder;
+use dataverse_overlay::clock::system_seconds;
 
 use super::Place;
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
-use crate::identity::now;
 
 /// Make the authority of a new network
 ///
@@ -23,7 +23,8 @@ pub(super) struct Create {
 impl Create {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let path = self.place.path()?;
-        let made = AuthorityFolder::create(&path, &self.name, now()).map_err(Failure::refused)?;
+        let made = AuthorityFolder::create(&path, &self.name, system_seconds())
+            .map_err(Failure::refused)?;
         let authority = made.authority().map_err(Failure::refused)?;
         let (certificate, path) = (authority.certificate(), path.display());
         if self.place.json {

@@ -3,11 +3,11 @@
 use dataverse_identity::authority_folder::Terms;
 use dataverse_identity::limits::INVITATION_VALID_S;
 use dataverse_identity::ticket::Ticket;
+use dataverse_overlay::clock::system_seconds;
 
 use super::{Place, seconds};
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
-use crate::identity::now;
 
 /// Print a ticket with which a new machine joins the network
 ///
@@ -51,7 +51,9 @@ impl Invite {
             uses: self.uses,
         };
         dataverse_core::address::of_a_node(&address).map_err(Failure::Usage)?;
-        let secret = authority.invite(terms, now()).map_err(Failure::refused)?;
+        let secret = authority
+            .invite(terms, system_seconds())
+            .map_err(Failure::refused)?;
         let ticket = Ticket::new(&address, key.certificate(), secret).map_err(Failure::Usage)?;
         if self.place.json {
             return screen.line(&format!(

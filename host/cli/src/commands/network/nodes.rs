@@ -1,9 +1,10 @@
 //! `network nodes`: lists the nodes to which the authority issued certificates.
 
+use dataverse_overlay::clock::system_seconds;
+
 use super::Place;
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
-use crate::identity::now;
 
 /// List the nodes to which the authority issued certificates
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ impl Nodes {
         nodes.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         let state = |id, expires| match () {
             () if trust.is_revoked(id) => "revoked",
-            () if expires <= now() => "expired",
+            () if expires <= system_seconds() => "expired",
             () => "valid",
         };
         if self.place.json {
@@ -36,7 +37,7 @@ impl Nodes {
             return screen.line(&format!("{nodes:#}"));
         }
         let rows = nodes.iter().map(|(id, node)| {
-            let days = node.expires.saturating_sub(now()) / (24 * 60 * 60);
+            let days = node.expires.saturating_sub(system_seconds()) / (24 * 60 * 60);
             vec![
                 node.name.clone(),
                 id.to_string(),

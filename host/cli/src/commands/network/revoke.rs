@@ -1,9 +1,10 @@
 //! `network revoke`: a node does not belong to the network any more.
 
+use dataverse_overlay::clock::system_seconds;
+
 use super::Place;
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
-use crate::identity::now;
 
 /// Revoke a node, which no other node talks to from then on
 ///
@@ -21,7 +22,7 @@ pub(super) struct Revoke {
 impl Revoke {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let authority = self.place.authority()?;
-        let revoked = authority.revoke(&self.node, now());
+        let revoked = authority.revoke(&self.node, system_seconds());
         let (id, is_new) = revoked.map_err(Failure::refused)?;
         if self.place.json {
             let text = serde_json::json!({ "id": id.to_string(), "was_revoked_before": !is_new });

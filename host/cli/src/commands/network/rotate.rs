@@ -1,11 +1,11 @@
 //! `network rotate`: replaces the authority's key.
 
 use dataverse_identity::limits::ROTATION_OVERLAP_S;
+use dataverse_overlay::clock::system_seconds;
 
 use super::{Place, seconds};
 use crate::commands::failure::Failure;
 use crate::commands::screen::Screen;
-use crate::identity::now;
 
 /// Replace the authority's key
 ///
@@ -25,7 +25,7 @@ impl Rotate {
         let authority = self.place.authority()?;
         let overlap_s = self.overlap.unwrap_or(ROTATION_OVERLAP_S);
         let new = authority
-            .rotate(overlap_s, now())
+            .rotate(overlap_s, system_seconds())
             .map_err(Failure::refused)?;
         if self.place.json {
             let text = serde_json::json!({

@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Guarded, failed, now, worded};
+use super::{Guarded, failed, worded};
+use crate::clock::system_seconds;
 
 /// The certificate of whoever connected; not set before the handshake is done, and never for clients.
 pub(in crate::grpc) type Certified = Arc<OnceLock<PeerCertificate>>;
@@ -76,7 +77,7 @@ async fn shake_hands(
     }
     let stream = hello.into_stream(tls.nodes).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let peer = credentials.identify(chain, Role::Client, now());
+    let peer = credentials.identify(chain, Role::Client, system_seconds());
     let peer = peer.map_err(|error| failed(in_words(&error)))?;
     let guarded = Guarded::new(stream, credentials, Some(peer.clone()));
     // A connection shakes hands once.

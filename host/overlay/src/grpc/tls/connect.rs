@@ -22,7 +22,8 @@ use tokio_rustls::client::TlsStream;
 use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
 
-use super::{Guarded, failed, now, worded};
+use super::{Guarded, failed, worded};
+use crate::clock::system_seconds;
 
 /// Stands where TLS wants the name of a host. Names of hosts are neither sent nor checked.
 const NO_NAME: &str = "node.invalid";
@@ -80,7 +81,9 @@ impl SecureConnector {
     async fn connect(self, to: Uri) -> Result<TokioIo<Connected>, io::Error> {
         let stream = dial(self.tcp, to, self.credentials.tls().outgoing).await?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let peer = self.credentials.identify(chain, Role::Server, now());
+        let peer = self
+            .credentials
+            .identify(chain, Role::Server, system_seconds());
         let peer = peer.map_err(|error| failed(in_words(&error)))?;
         let found = peer.said.node;
         let wanted = *self.other_end.node.get_or_init(|| found);

@@ -15,11 +15,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dataverse_identity::Seconds;
 use dataverse_identity::credentials::{Credentials, PeerCertificate, in_words};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::clock::system_now;
+use crate::clock::system_seconds;
 use crate::limits;
 
 /// Why a connection with another node failed, in words for people.
@@ -50,11 +49,6 @@ fn worded(error: io::Error) -> io::Error {
         Some(tls) => failed(in_words(tls)),
         None => error,
     }
-}
-
-/// The time by which certificates are judged.
-fn now() -> Seconds {
-    system_now()() / 1000
 }
 
 /// A connection with a node, for as long as its certificate is accepted.
@@ -89,7 +83,7 @@ impl<S> Guarded<S> {
 
 async fn unaccepted(credentials: Arc<Credentials>, peer: PeerCertificate) {
     let mut revision = credentials.revision();
-    while credentials.accepts(&peer, now()) {
+    while credentials.accepts(&peer, system_seconds()) {
         // Dates pass without a change of the revision.
         let while_valid = Duration::from_millis(limits::CERTIFICATE_CHECK_MS);
         let changed = tokio::time::timeout(while_valid, revision.changed()).await;

@@ -89,7 +89,7 @@ async fn a_revocation_reaches_all_nodes_over_links_and_cuts_the_node_off() {
     let ask = Message {
         sender: world.node("D").sender(),
         body: Question::Exact {
-            key: key("x"),
+            key: key("ada/x"),
             floor: None,
             pending_before: None,
         },
